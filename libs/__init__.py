@@ -1,0 +1,1 @@
+"""Libraries that every service stands on: contracts, flow, service, workspace, timesource."""

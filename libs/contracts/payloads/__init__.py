@@ -1,0 +1,13 @@
+"""Payload models by topic. Importing this package registers every type."""
+
+from libs.contracts.payloads import (
+    assignments,
+    commands,
+    conversations,
+    identity,
+    inbound,
+    sla,
+    timeline,
+)
+
+__all__ = ["assignments", "commands", "conversations", "identity", "inbound", "sla", "timeline"]

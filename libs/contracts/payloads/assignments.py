@@ -1,0 +1,176 @@
+"""This file models `work`, `assignments` and `agents`: claims on attention and who gets them."""
+
+from pydantic import Field
+
+from libs.contracts.payloads.base import Payload, Time, Value
+from libs.contracts.vocabulary import Channel, Presence
+
+
+class WorkRequested(Payload):
+    """All that matching must know of a conversation's claim on attention. Keyed by pool."""
+
+    type = "work.requested.v1"
+    work_item_id: str
+    conversation_id: str
+    contact_point_id: str
+    pool: str
+    queue: str
+    channel: Channel
+    skills: dict[str, int] = Field(default_factory=dict)
+    """Required skill -> least level."""
+    priority: int = 0
+    last_agent_id: str | None = None
+    only_agent_id: str | None = None
+    """Set by a transfer to one agent: nobody else is considered."""
+    excluded_agent_ids: tuple[str, ...] = ()
+    requested_at: Time
+    due_at: Time | None = None
+    """The nearest SLA deadline that an assignment can still serve."""
+
+
+class WorkWithdrawn(Payload):
+    """The conversation was resolved, snoozed or transferred: give the work up, whoever holds it."""
+
+    type = "work.withdrawn.v1"
+    work_item_id: str
+    conversation_id: str
+    contact_point_id: str
+    pool: str
+    reason: str
+    wrap_up: bool = False
+    """The holder keeps the capacity until the wrap-up ends."""
+    occurred_at: Time
+
+
+class WorkReprioritised(Payload):
+    type = "work.reprioritised.v1"
+    work_item_id: str
+    pool: str
+    priority: int | None = None
+    due_at: Time | None = None
+    occurred_at: Time
+
+
+class Candidate(Value):
+    """One agent in a decision; `rejected` is the first reason in words, None for an eligible one."""
+
+    agent_id: str
+    rejected: str | None = None
+    score: tuple[float, ...] = ()
+
+
+class Explanation(Value):
+    """Why a decision came out as it did; enough to make it again."""
+
+    policy: str
+    policy_version: str
+    strategy: str
+    chosen: str | None = None
+    candidates: tuple[Candidate, ...] = ()
+    considered: int = 0
+    """How many agents were looked at; `candidates` may be cut short, `considered` never."""
+    note: str | None = None
+
+
+class WorkEvent(Payload):
+    """Common to all: keyed by contact point. `version` counts this work item's events from 1 without gaps."""
+
+    work_item_id: str
+    conversation_id: str
+    contact_point_id: str
+    pool: str
+    queue: str
+    version: int
+    occurred_at: Time
+
+
+class WorkQueued(WorkEvent):
+    """Waits for an agent. `waiting_since` survives every re-queue."""
+
+    type = "work.queued.v1"
+    waiting_since: Time
+    reason: str
+    explanation: Explanation
+
+
+class WorkAssigned(WorkEvent):
+    type = "work.assigned.v1"
+    agent_id: str
+    reservation_id: str | None = None
+    forced_by: str | None = None
+    waited_seconds: float
+    explanation: Explanation | None = None
+
+
+class WorkWrapping(WorkEvent):
+    type = "work.wrapping.v1"
+    agent_id: str
+    until: Time
+
+
+class WorkCompleted(WorkEvent):
+    type = "work.completed.v1"
+    agent_id: str | None = None
+    reason: str
+
+
+class WorkCancelled(WorkEvent):
+    """Ended without having been held by anybody."""
+
+    type = "work.cancelled.v1"
+    reason: str
+
+
+class ReservationEvent(WorkEvent):
+    reservation_id: str
+    agent_id: str
+
+
+class ReservationOffered(ReservationEvent):
+    type = "reservation.offered.v1"
+    expires_at: Time
+    waiting_since: Time
+    explanation: Explanation
+
+
+class ReservationAccepted(ReservationEvent):
+    type = "reservation.accepted.v1"
+
+
+class ReservationDeclined(ReservationEvent):
+    type = "reservation.declined.v1"
+    reason: str | None = None
+
+
+class ReservationExpired(ReservationEvent):
+    type = "reservation.expired.v1"
+
+
+class ReservationRescinded(ReservationEvent):
+    type = "reservation.rescinded.v1"
+    reason: str
+
+
+class CommandAnswer(Value):
+    """What became of one agent command; `code` is stable (`ok`, `expired`, `not_yours` …), `text` is for people."""
+
+    command_id: str
+    code: str
+    text: str = ""
+
+
+class AgentChanged(Payload):
+    """Presence, load and capacity of an agent after a change. Keyed by agent."""
+
+    type = "agent.changed.v1"
+    agent_id: str
+    pool: str
+    presence: Presence
+    reason: str | None = None
+    load: int
+    capacity: int
+    work_item_ids: tuple[str, ...] = ()
+    answer: CommandAnswer | None = None
+    """Set where this event answers a command; a command that changes nothing is answered by the unchanged state."""
+    version: int
+    occurred_at: Time

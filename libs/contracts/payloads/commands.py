@@ -1,0 +1,93 @@
+"""This file models `commands` and `agent-commands`: what agents and bots ask for."""
+
+from libs.contracts.payloads.base import Author, Content, Payload, Time
+from libs.contracts.vocabulary import Presence
+
+
+class ConversationCommand(Payload):
+    """Keyed by contact point; the event's id is the caller's idempotency key."""
+
+    conversation_id: str
+    contact_point_id: str
+    author: Author
+
+
+class SendReply(ConversationCommand):
+    type = "send_reply.v1"
+    content: Content
+    reply_to: str | None = None
+    """The message id that is answered, where the agent quoted one."""
+
+
+class AddNote(ConversationCommand):
+    type = "add_note.v1"
+    text: str
+
+
+class ResolveConversation(ConversationCommand):
+    type = "resolve_conversation.v1"
+    reason: str | None = None
+
+
+class SnoozeConversation(ConversationCommand):
+    type = "snooze_conversation.v1"
+    until: Time
+
+
+class TransferConversation(ConversationCommand):
+    """To a queue, or to one agent; exactly one of the two is set."""
+
+    type = "transfer_conversation.v1"
+    queue: str | None = None
+    agent_id: str | None = None
+
+
+class TagConversation(ConversationCommand):
+    type = "tag_conversation.v1"
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+
+
+class AgentCommand(Payload):
+    """Keyed by pool."""
+
+    agent_id: str
+    pool: str
+
+
+class SetPresence(AgentCommand):
+    type = "set_presence.v1"
+    presence: Presence
+    reason: str | None = None
+
+
+class Heartbeat(AgentCommand):
+    """The agent's desktop is connected; renews the presence lease."""
+
+    type = "heartbeat.v1"
+
+
+class AcceptReservation(AgentCommand):
+    type = "accept_reservation.v1"
+    reservation_id: str
+
+
+class DeclineReservation(AgentCommand):
+    type = "decline_reservation.v1"
+    reservation_id: str
+    reason: str | None = None
+
+
+class CompleteWork(AgentCommand):
+    """Ends the wrap-up; the agent's capacity returns."""
+
+    type = "complete_work.v1"
+    work_item_id: str
+
+
+class ForceAssign(AgentCommand):
+    """A supervisor's order: `agent_id` gets the work whatever the capacity says; the result is labelled as forced."""
+
+    type = "force_assign.v1"
+    work_item_id: str
+    ordered_by: str

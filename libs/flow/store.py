@@ -1,0 +1,278 @@
+"""This file holds the lane's rows in memory: loaded before a batch in one query a table, written after it in one statement a table."""
+
+import json
+import types
+import typing
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import Enum
+from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic import TypeAdapter
+
+R = TypeVar("R")
+
+
+class Reader(Protocol):
+    """What a store may ask of the database before a batch."""
+
+    async def fetch(self, sql: str, *args: Any) -> list[Any]:
+        """Rows, each readable by position and by column name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One data-changing statement of a batch.
+
+    Its SQL numbers its own arguments from $1 and must select from `own`, a one-row relation that is empty when the
+    lane has a new owner (`insert … select … from own, unnest(…)`; `delete … using own …`), so that a lane that was
+    taken away writes nothing.
+    """
+
+    sql: str
+    args: tuple[Any, ...]
+
+
+class Store:
+    """The rows of one lane. Subclasses create their tables in `__init__` and list them in `tables`.
+
+    The kernel calls `open` when the lane is taken, `load` before each batch, then handlers, then `statements`, then
+    `committed`. After a failed batch it calls `discard` and later `open` again: nothing in memory may survive `discard`.
+    """
+
+    def __init__(self, lane: int) -> None:
+        self.lane = lane
+        self.tables: tuple[Table[Any] | Log[Any], ...] = ()
+
+    async def open(self, db: Reader) -> None:
+        """Load what the lane keeps in memory all the time. The default keeps nothing."""
+
+    async def load(self, db: Reader, items: Sequence[Any]) -> None:
+        """Load what these items' handlers will ask for. The default loads nothing."""
+
+    def statements(self) -> list[Statement]:
+        """What changed since the last commit."""
+        return [statement for table in self.tables for statement in table.statements()]
+
+    def committed(self) -> None:
+        for table in self.tables:
+            table.committed()
+
+    def discard(self) -> None:
+        for table in self.tables:
+            table.discard()
+
+
+class Table(Generic[R]):
+    """Rows of one Postgres table as frozen dataclass instances, cached by group.
+
+    `row` is the dataclass: its field names are the columns. `key` names the primary key's columns. `group` names the
+    column by which rows are loaded together (the contact point, the pool); it may be one of the key's or not. Fields may be str, int,
+    float, bool, datetime, enums, optional ones of these, and anything else that pydantic can serialise, kept as jsonb.
+    A group must be loaded before it is read: reading one that was not raises KeyError, which is a bug in `load`.
+    """
+
+    def __init__(
+        self, name: str, row: type[R], *, key: Sequence[str], group: str, cache: int = 20_000, where: str = ""
+    ) -> None:
+        self.name, self.row, self.key, self.group = name, row, tuple(key), group
+        self._columns = _columns(row)
+        self._limit = cache
+        self._groups: OrderedDict[str, dict[tuple[Any, ...], R]] = OrderedDict()
+        self._changed: dict[tuple[Any, ...], R] = {}
+        self._deleted: dict[tuple[Any, ...], R] = {}
+        names = ", ".join(f'"{c.name}"' for c in self._columns)
+        condition = f" and ({where})" if where else ""
+        self._select = f'select {names} from "{name}" where "{group}" = any($1::text[]){condition}'
+        self._upsert = _upsert(name, self._columns, self.key)
+        self._delete = _delete(name, self._columns, self.key)
+        self._key_of: Callable[[R], tuple[Any, ...]] = lambda r: tuple(getattr(r, k) for k in self.key)
+
+    async def load(self, db: Reader, groups: Iterable[str]) -> None:
+        """Bring these groups into memory; one query for all that are not there yet."""
+        wanted = set(groups)
+        missing = [g for g in wanted if g not in self._groups]
+        if missing:
+            for group in missing:
+                self._groups[group] = {}
+            for record in await db.fetch(self._select, missing):
+                self.adopt(self._decode(record))
+        for group in wanted:
+            self._groups.move_to_end(group)
+
+    def adopt(self, row: R) -> None:
+        """Take over a row that was read from the database; makes its group loaded."""
+        self._groups.setdefault(getattr(row, self.group), {})[self._key_of(row)] = row
+
+    async def load_all(self, db: Reader, condition: str, *args: Any) -> None:
+        """Bring all rows that meet an SQL condition into memory; for stores that keep everything."""
+        for record in await db.fetch(f"{self._select.partition(' where ')[0]} where {condition}", *args):
+            self.adopt(self._decode(record))
+
+    def has(self, group: str) -> bool:
+        return group in self._groups
+
+    def of(self, group: str) -> list[R]:
+        """All rows of a loaded group."""
+        return list(self._groups[group].values())
+
+    def get(self, group: str, *key: Any) -> R | None:
+        """One row of a loaded group by its primary key."""
+        return self._groups[group].get(key)
+
+    def __iter__(self) -> Iterator[R]:
+        """All rows in memory; for stores that keep everything."""
+        for rows in self._groups.values():
+            yield from rows.values()
+
+    def put(self, row: R) -> None:
+        """Insert or replace."""
+        key = self._key_of(row)
+        self._groups.setdefault(getattr(row, self.group), {})[key] = row
+        self._deleted.pop(key, None)
+        self._changed[key] = row
+
+    def delete(self, row: R) -> None:
+        key = self._key_of(row)
+        self._groups.get(getattr(row, self.group), {}).pop(key, None)
+        self._changed.pop(key, None)
+        self._deleted[key] = row
+
+    def statements(self) -> list[Statement]:
+        found = []
+        if self._changed:
+            found.append(Statement(self._upsert, _arrays(self._columns, list(self._changed.values()))))
+        if self._deleted:
+            keys = [c for c in self._columns if c.name in self.key]
+            found.append(Statement(self._delete, _arrays(keys, list(self._deleted.values()))))
+        return found
+
+    def committed(self) -> None:
+        self._changed.clear()
+        self._deleted.clear()
+        while len(self._groups) > self._limit:
+            self._groups.popitem(last=False)
+
+    def discard(self) -> None:
+        self._changed.clear()
+        self._deleted.clear()
+        self._groups.clear()
+
+    def _decode(self, record: Any) -> R:
+        return self.row(*[c.decode(record[i]) for i, c in enumerate(self._columns)])
+
+
+class Log(Generic[R]):
+    """Rows that are only ever added, e.g. timeline entries. A row whose key is there already is left as it is."""
+
+    def __init__(self, name: str, row: type[R], *, key: Sequence[str]) -> None:
+        self.name, self._columns, self._rows = name, _columns(row), dict[tuple[Any, ...], R]()
+        self._key_of: Callable[[R], tuple[Any, ...]] = lambda r: tuple(getattr(r, k) for k in key)
+        self._insert = _upsert(name, self._columns, tuple(key), update=False)
+
+    def add(self, row: R) -> None:
+        self._rows.setdefault(self._key_of(row), row)
+
+    def statements(self) -> list[Statement]:
+        return (
+            [Statement(self._insert, _arrays(self._columns, list(self._rows.values())))] if self._rows else []
+        )
+
+    def committed(self) -> None:
+        self._rows.clear()
+
+    def discard(self) -> None:
+        self._rows.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    name: str
+    sql: str
+    """Array element type as it is passed; jsonb travels as text and is cast."""
+    cast: str
+    encode: Callable[[Any], Any]
+    decode: Callable[[Any], Any]
+
+
+_SQL: dict[type, str] = {
+    str: "text",
+    bool: "boolean",
+    int: "bigint",
+    float: "float8",
+    datetime: "timestamptz",
+}
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _columns(row: type[Any]) -> tuple[_Column, ...]:
+    hints = typing.get_type_hints(row)
+    return tuple(_column(f.name, hints[f.name]) for f in fields(row))
+
+
+def _column(name: str, hint: Any) -> _Column:
+    optional, bare = _optional(hint)
+    if isinstance(bare, typing.NewType):
+        bare = bare.__supertype__
+    if isinstance(bare, type) and bare in _SQL:
+        return _Column(name, _SQL[bare], "", _same, _same)
+    if isinstance(bare, type) and issubclass(bare, Enum):
+        kind = bare
+        return _Column(name, "text", "", _same, lambda v: None if v is None else kind(v))
+    adapter: TypeAdapter[Any] = TypeAdapter(bare)
+
+    def encode(value: Any) -> Any:
+        return None if value is None and optional else adapter.dump_json(value).decode()
+
+    def decode(value: Any) -> Any:
+        if value is None:
+            return None
+        return (
+            adapter.validate_json(value)
+            if isinstance(value, str)
+            else adapter.validate_json(json.dumps(value))
+        )
+
+    return _Column(name, "text", "::jsonb", encode, decode)
+
+
+def _optional(hint: Any) -> tuple[bool, Any]:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        rest = [a for a in typing.get_args(hint) if a is not type(None)]
+        if len(rest) == 1 and len(rest) < len(typing.get_args(hint)):
+            return True, rest[0]
+    return False, hint
+
+
+def _arrays(columns: Sequence[_Column], rows: list[Any]) -> tuple[Any, ...]:
+    return tuple([c.encode(getattr(r, c.name)) for r in rows] for c in columns)
+
+
+def _unnest(columns: Sequence[_Column]) -> str:
+    arrays = ", ".join(f"${i}::{c.sql}[]" for i, c in enumerate(columns, 1))
+    names = ", ".join(f'"{c.name}"' for c in columns)
+    return f"unnest({arrays}) as u({names})"
+
+
+def _upsert(name: str, columns: Sequence[_Column], key: Sequence[str], *, update: bool = True) -> str:
+    names = ", ".join(f'"{c.name}"' for c in columns)
+    values = ", ".join(f'u."{c.name}"{c.cast}' for c in columns)
+    changes = ", ".join(f'"{c.name}" = excluded."{c.name}"' for c in columns if c.name not in key)
+    action = f"do update set {changes}" if update and changes else "do nothing"
+    conflict = ", ".join(f'"{k}"' for k in key)
+    return (
+        f'insert into "{name}" ({names}) select {values} from own, {_unnest(columns)} '
+        f"on conflict ({conflict}) {action}"
+    )
+
+
+def _delete(name: str, columns: Sequence[_Column], key: Sequence[str]) -> str:
+    keys = [c for c in columns if c.name in key]
+    match = " and ".join(f't."{c.name}" = u."{c.name}"{c.cast}' for c in keys)
+    return f'delete from "{name}" t using own, {_unnest(keys)} where {match}'
