@@ -78,7 +78,7 @@ class Dead(Outcome):
     reason: str
 
 
-class Retry(Exception):  # noqa: N818  named for what the kernel does
+class Retry(Exception):
     """Raise for a fault that is not the record's (a store or service is away). The lane pauses and takes the batch again."""
 
     def __init__(self, reason: str, after: float = 0.5) -> None:
@@ -106,15 +106,15 @@ class Turn(Protocol[S]):  # type: ignore[misc]
         """Publish after commit, to the one topic that carries this type. Raises UndeclaredOutput where the flow's `emits` lacks it."""
         ...
 
-    def set_timer(self, timer: Timer, *, id: str, key: str, due: datetime) -> None:  # noqa: A002
+    def set_timer(self, timer: Timer, *, id: str, key: str, due: datetime) -> None:
         """Set, or move, the timer with this id (unique in the flow). Fires once, also when `due` is past."""
         ...
 
-    def cancel_timer(self, id: str) -> None:  # noqa: A002
+    def cancel_timer(self, id: str) -> None:
         """Forget a timer; no error where there is none."""
         ...
 
-    def perform(self, effect: Effect, *, id: str, key: str) -> None:  # noqa: A002
+    def perform(self, effect: Effect, *, id: str, key: str) -> None:
         """Have an effect performed after commit. The id is unique in the flow; asking twice for one id is once."""
         ...
 

@@ -1,0 +1,169 @@
+"""This file holds what a lane knows between batches, and the changes that one batch makes to it."""
+
+import heapq
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class TimerRow:
+    id: str
+    key: str
+    due: datetime
+    name: str
+    body: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class EffectRow:
+    id: str
+    key: str
+    seq: int
+    name: str
+    body: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadRow:
+    """A dead letter, or a record parked behind one. `id` is 0 until the database has numbered it."""
+
+    id: int
+    key: str
+    state: str
+    topic: str
+    offset: int
+    record_time: int
+    record_key: bytes | None
+    record_value: bytes | None
+    record_headers: str
+    reason: str
+    detail: str
+
+
+class Timers:
+    """The lane's timers: a heap over a table of what is set; entries of the heap that are out of date are skipped."""
+
+    def __init__(self, rows: list[TimerRow]) -> None:
+        self._rows = {row.id: row for row in rows}
+        self._heap = [(row.due, row.id) for row in rows]
+        heapq.heapify(self._heap)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def get(self, timer_id: str) -> TimerRow | None:
+        return self._rows.get(timer_id)
+
+    def next_due(self) -> datetime | None:
+        while self._heap:
+            due, timer_id = self._heap[0]
+            row = self._rows.get(timer_id)
+            if row is not None and row.due == due:
+                return due
+            heapq.heappop(self._heap)
+        return None
+
+    def due_until(self, moment: datetime, limit: int) -> list[TimerRow]:
+        """Timers due at or before the moment, in order of their due time; they stay set until `apply`."""
+        found: list[TimerRow] = []
+        taken: list[tuple[datetime, str]] = []
+        while len(found) < limit and (due := self.next_due()) is not None and due <= moment:
+            entry = heapq.heappop(self._heap)
+            taken.append(entry)
+            row = self._rows[entry[1]]
+            if not found or found[-1] is not row:
+                found.append(row)
+        for entry in taken:
+            heapq.heappush(self._heap, entry)
+        return found
+
+    def apply(self, changes: dict[str, TimerRow | None]) -> None:
+        for timer_id, row in changes.items():
+            if row is None:
+                self._rows.pop(timer_id, None)
+            else:
+                self._rows[timer_id] = row
+                heapq.heappush(self._heap, (row.due, timer_id))
+        # Entries of timers that were moved or cancelled stay in the heap until they come up; do not let them pile up.
+        if len(self._heap) > 64 + 2 * len(self._rows):
+            self._heap = [(row.due, row.id) for row in self._rows.values()]
+            heapq.heapify(self._heap)
+
+
+@dataclass(slots=True)
+class Memory:
+    """All kernel state of a lane between batches; equal to its rows."""
+
+    epoch: int
+    next_seq: int
+    source: str
+    tails: dict[str, int]
+    """"<topic>/<partition>" -> sequence of this lane's last event to it."""
+    positions: dict[str, int]
+    watermarks: dict[tuple[str, str], int]
+    timers: Timers
+    effects: dict[str, EffectRow]
+    parked: dict[str, int]
+    """Key -> number of records that wait for a person."""
+    outbox: list[int] = field(default_factory=list)
+    """First sequences of batches that are acknowledged by the broker and still in the outbox."""
+    dead_run: int = 0
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one batch does, besides the store's rows. Nothing of it is in Memory before the commit."""
+
+    next_seq: int
+    positions: dict[str, int] = field(default_factory=dict)
+    watermarks: dict[tuple[str, str], int] = field(default_factory=dict)
+    tails: dict[str, int] = field(default_factory=dict)
+    timers: dict[str, TimerRow | None] = field(default_factory=dict)
+    effects: dict[str, EffectRow | None] = field(default_factory=dict)
+    seen: list[Any] = field(default_factory=list)
+    dead: list[DeadRow] = field(default_factory=list)
+    replayed: list[DeadRow] = field(default_factory=list)
+    outgoing: list[Any] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.positions or self.timers or self.effects or self.dead or self.replayed or self.outgoing
+        )
+
+
+def apply(memory: Memory, changes: Changes) -> None:
+    """Make a committed batch's changes the lane's state."""
+    memory.next_seq = changes.next_seq
+    memory.positions.update(changes.positions)
+    memory.watermarks.update(changes.watermarks)
+    memory.tails.update(changes.tails)
+    memory.timers.apply(changes.timers)
+    for effect_id, row in changes.effects.items():
+        if row is None:
+            memory.effects.pop(effect_id, None)
+        else:
+            memory.effects[effect_id] = row
+    for dead in changes.dead:
+        if dead.key:
+            memory.parked[dead.key] = memory.parked.get(dead.key, 0) + 1
+    for dead in changes.replayed:
+        left = memory.parked.get(dead.key, 1) - 1
+        if left > 0:
+            memory.parked[dead.key] = left
+        else:
+            memory.parked.pop(dead.key, None)
+
+
+def headers_to_text(headers: Any) -> str:
+    """Kafka headers as JSON text; bytes map to code points one to one, so that none is lost."""
+    return json.dumps([[name, (value or b"").decode("latin-1")] for name, value in headers])
+
+
+def headers_from_text(text: str) -> Iterator[tuple[str, bytes]]:
+    for name, value in json.loads(text):
+        yield name, value.encode("latin-1")

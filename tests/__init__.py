@@ -1,0 +1,1 @@
+"""Tests: unit, property, contract, flows, integration, chaos, e2e."""
