@@ -7,9 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from deploy.local.stack import LocalStack, Servers
 from libs.flow.topics import create
+
+structlog.configure(
+    processors=[structlog.processors.add_log_level, structlog.processors.LogfmtRenderer(bool_as_flag=False)]
+)
 
 
 @pytest.fixture(scope="session")

@@ -222,7 +222,7 @@ class Harness:
                     busy = True
             if not busy:
                 break
-        fresh = []
+        fresh: list[Event[Any]] = []
         for record in self._publisher.records[self._taken :]:
             event = decode(record.key, record.value, record.headers)
             (self.republished if event.envelope.name in self._known else fresh).append(event)

@@ -21,7 +21,7 @@ from libs.contracts.topics import topic_map
 from libs.flow import metrics
 from libs.flow.batch import Entry, Intake, Place, Poison, Working, replayed, run, utc, without_seen
 from libs.flow.commit import statement_of
-from libs.flow.database import AWAY, Database, DatabaseAway
+from libs.flow.database import Database, DatabaseAway
 from libs.flow.effects import Effects
 from libs.flow.flow import Flow, Retry
 from libs.flow.memory import Changes, DeadRow, EffectRow, Memory, TimerRow, Timers, apply
@@ -38,6 +38,14 @@ class Lost(Exception):
 
 class Stopped(Exception):
     """Too many records in a row were dead: a bad deploy. The lane does no more until the process is started again."""
+
+
+class Refused(Exception):
+    """The database is there but will not take what some item of the batch made of its rows."""
+
+    def __init__(self, items: int) -> None:
+        super().__init__(f"a batch of {items} items was refused")
+        self.items = items
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,6 +398,12 @@ class Lane:
                 poison[found.place] = f"{type(found.fault).__name__}: {found.fault}"
                 replays = await self._without_failed(replays, found)
                 await self._reopen()
+            except Refused as refused:
+                log.error("the database refused a batch; its items are taken one by one", flow=self.flow.name,
+                          lane=self.index, fault=repr(refused.__cause__)[:500])  # fmt: skip
+                self._single, limit, records, replays = refused.items, 1, records[:1], []
+                self._replay = bool(self._state.parked)
+                await self._reopen()
         for _ in records:
             self.queue.popleft()
         if self._single:
@@ -440,7 +454,9 @@ class Lane:
             with metrics.COMMIT.labels(flow.name).time():
                 ours = await shared.database.fetchval(sql, *arguments)
         except (asyncpg.PostgresError, asyncpg.DataError) as fault:
-            await self._refused(entries, fault)
+            if len(entries) == 1:
+                raise Poison(entries[0].place, fault) from fault
+            raise Refused(len(entries)) from fault
         if not ours:
             raise Lost
         state.outbox.clear()
@@ -451,20 +467,6 @@ class Lane:
             self._effects.sync(state.effects, fresh=True)
         self._measure(entries, now)
         return changes, entries
-
-    async def _refused(self, entries: list[Entry], fault: Exception) -> None:
-        """The database is there but will not take what a handler made: find the item, one by one."""
-        if isinstance(fault, AWAY):
-            raise DatabaseAway(repr(fault)) from fault
-        if len(entries) == 1:
-            raise Poison(entries[0].place, fault)
-        log.error(
-            "the database refused a batch; taking its items one by one",
-            flow=self.flow.name,
-            fault=repr(fault),
-        )
-        self._single = len(entries)
-        raise Retry(f"refused: {fault!r}")
 
     def _with_timers(
         self, intake: Intake, entries: list[Entry], records: list[Record], now: datetime, limit: int

@@ -1,0 +1,119 @@
+"""This file holds what a workspace consists of: frozen values, their defaults, and nothing that reads or checks them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
+
+from libs.contracts.vocabulary import Channel
+from libs.workspace.credentials import Secret
+
+Role = Literal["agent", "supervisor"]
+Strategy = Literal["longest_idle"]
+
+
+def _one_unit_each() -> dict[Channel, int]:
+    return dict.fromkeys(Channel, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderOptions:
+    """How a channel's provider is reached. `base_url` None means the provider's own public address."""
+
+    base_url: str | None = None
+    rate_per_second: float | None = None
+    """Sends per second at most; None means the channel's published limit."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What one channel alone understands, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """One account on one channel."""
+
+    id: str
+    channel: Channel
+    queue: str
+    """Where its new conversations wait."""
+    region: str = "ID"
+    """ISO 3166 country in whose format a phone number without country code is read."""
+    reopen_window: timedelta = timedelta(hours=24)
+    """A message this soon after the end reopens the conversation; a later one begins the next."""
+    credentials: Mapping[str, Secret] = field(default_factory=dict)
+    provider: ProviderOptions = ProviderOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Ordered waiting work."""
+
+    id: str
+    pool: str
+    skills: Mapping[str, int] = field(default_factory=dict)
+    """Skill -> lowest level (1..5) that may take work from here."""
+    priority: int = 0
+    """Higher goes first."""
+    wrap_up: timedelta = timedelta(0)
+    """How long an agent's units stay taken after the end of a conversation."""
+    sla: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Queues and agents that can serve each other."""
+
+    id: str
+    strategy: Strategy = "longest_idle"
+    reservation_lease: timedelta = timedelta(seconds=30)
+    """How long an offer stands."""
+    presence_lease: timedelta = timedelta(seconds=45)
+    """An agent from whom nothing was heard for this long is lost."""
+    grace: timedelta = timedelta(seconds=30)
+    """A lost agent who is back this soon keeps the work."""
+    decline_memory: timedelta = timedelta(minutes=5)
+    """For how long declined work is not offered to the same agent again."""
+    auto_accept: bool = False
+    """Work is assigned at once, without an offer."""
+    channel_cost: Mapping[Channel, int] = field(default_factory=_one_unit_each)
+    """Units of capacity that a conversation on a channel takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """Who takes work, human or bot."""
+
+    id: str
+    name: str
+    pool: str
+    skills: Mapping[str, int] = field(default_factory=dict)
+    """Skill -> level, 1..5."""
+    queues: tuple[str, ...] = ()
+    """The queues served; a file that names none means every queue of the pool."""
+    capacity: int = 1
+    """Units held at most."""
+    role: Role = "agent"
+
+
+@dataclass(frozen=True, slots=True)
+class SlaPolicy:
+    """Targets by metric; None means no clock of that metric."""
+
+    id: str
+    first_response: timedelta | None = None
+    next_response: timedelta | None = None
+    resolution: timedelta | None = None
+    warn_at: tuple[float, ...] = (0.8,)
+    """Fractions of the target at which to warn, ascending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """One organisation's configuration. `version` changes when anything in it does, except the value of a secret."""
+
+    id: str
+    version: str = ""
+    inboxes: Mapping[str, Inbox] = field(default_factory=dict)
+    queues: Mapping[str, Queue] = field(default_factory=dict)
+    pools: Mapping[str, Pool] = field(default_factory=dict)
+    agents: Mapping[str, Agent] = field(default_factory=dict)
+    sla_policies: Mapping[str, SlaPolicy] = field(default_factory=dict)

@@ -1,0 +1,229 @@
+"""This file is the schema of workspace.yaml: which keys there are and what each must be."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, get_args
+from urllib.parse import urlsplit
+
+from libs.contracts.vocabulary import Channel
+from libs.workspace.credentials import OPTIONAL, REQUIRED, Secret, is_reference
+from libs.workspace.durations import parse_duration
+from libs.workspace.model import Agent, Inbox, Pool, ProviderOptions, Queue, Role, SlaPolicy, Strategy
+from libs.workspace.reading import (
+    Field,
+    Place,
+    Read,
+    Reading,
+    Unusable,
+    entries,
+    hidden,
+    listed,
+    listing,
+    mapping,
+    record,
+)
+from libs.workspace.scalars import as_id, between, flag, one_of, parsed, reference, text, whole
+
+CHANNELS = tuple(channel for channel in Channel if channel is not Channel.UNKNOWN)
+OPTIONAL_SECTIONS = ("agents", "sla_policies")
+SECTIONS = ("inboxes", "queues", "pools", *OPTIONAL_SECTIONS)
+Resolve = Callable[[str], Secret]
+
+_REGION = re.compile(r"[A-Z]{2}")
+
+
+@dataclass(frozen=True)
+class Document:
+    """What the file says, section by section, before its version is known."""
+
+    id: str
+    inboxes: dict[str, Inbox]
+    queues: dict[str, Queue]
+    pools: dict[str, Pool]
+    agents: dict[str, Agent] = field(default_factory=dict)
+    sla_policies: dict[str, SlaPolicy] = field(default_factory=dict)
+
+
+def document(resolve: Resolve) -> Read[Document]:
+    """The whole file. `resolve` turns a reference into the secret, or raises ValueError saying what was expected."""
+    return record(
+        Document,
+        {
+            "id": Field(parsed(as_id), required=True),
+            "inboxes": Field(_by_id(lambda name: _inbox(name, resolve)), required=True),
+            "queues": Field(_by_id(_queue), required=True),
+            "pools": Field(_by_id(_pool), required=True),
+            "agents": Field(_by_id(_agent)),
+            "sla_policies": Field(_by_id(_sla_policy)),
+        },
+    )
+
+
+def _by_id(read: Any) -> Read[dict[str, Any]]:
+    return mapping(as_id, read)
+
+
+def _inbox(id: str, resolve: Resolve) -> Read[Inbox]:
+    def read(reading: Reading, place: Place) -> Inbox:
+        channel = _channel_of(reading, place)
+        return record(
+            lambda **values: Inbox(id=id, **values),
+            {
+                "channel": Field(_channel, required=True),
+                "queue": Field(reference("queues"), required=True),
+                "region": Field(parsed(_region)),
+                "reopen_window": Field(_duration()),
+                "credentials": Field(_credentials(channel, resolve), required=True),
+                "provider": Field(_PROVIDER),
+            },
+        )(reading, place)
+
+    return read
+
+
+def _queue(id: str) -> Read[Queue]:
+    return record(
+        lambda **values: Queue(id=id, **values),
+        {
+            "pool": Field(reference("pools"), required=True),
+            "skills": Field(_SKILLS),
+            "priority": Field(whole(-1_000_000, 1_000_000)),
+            "wrap_up": Field(_duration()),
+            "sla": Field(reference("sla_policies")),
+        },
+    )
+
+
+def _pool(id: str) -> Read[Pool]:
+    return record(
+        lambda **values: Pool(id=id, **values),
+        {
+            "strategy": Field(one_of(get_args(Strategy))),
+            "reservation_lease": Field(_duration(above_zero=True)),
+            "presence_lease": Field(_duration(above_zero=True)),
+            "grace": Field(_duration()),
+            "decline_memory": Field(_duration()),
+            "auto_accept": Field(flag),
+            "channel_cost": Field(_channel_cost),
+        },
+    )
+
+
+def _agent(id: str) -> Read[Agent]:
+    return record(
+        lambda **values: Agent(id=id, **values),
+        {
+            "name": Field(text, required=True),
+            "pool": Field(reference("pools"), required=True),
+            "skills": Field(_SKILLS),
+            "queues": Field(listing(reference("queues"))),
+            "capacity": Field(whole(0, 10_000), required=True),
+            "role": Field(one_of(get_args(Role))),
+        },
+    )
+
+
+def _sla_policy(id: str) -> Read[SlaPolicy]:
+    targets = ("first_response", "next_response", "resolution")
+
+    def read(reading: Reading, place: Place) -> SlaPolicy:
+        policy = record(
+            lambda **values: SlaPolicy(id=id, **values),
+            {target: Field(_duration(above_zero=True)) for target in targets}
+            | {"warn_at": Field(_fractions)},
+        )(reading, place)
+        if all(getattr(policy, target) is None for target in targets):
+            raise Unusable(f"expected at least one of {listed(targets)}")
+        return policy
+
+    return read
+
+
+def _duration(*, above_zero: bool = False) -> Read[timedelta]:
+    def parse(value: str) -> timedelta:
+        duration = parse_duration(value)
+        if above_zero and not duration:
+            raise ValueError("expected a duration above zero")
+        return duration
+
+    return parsed(parse)
+
+
+def _channel(reading: Reading, place: Place) -> Channel:
+    return Channel(one_of(CHANNELS)(reading, place))
+
+
+def _channel_of(reading: Reading, place: Place) -> Channel | None:
+    """The inbox's channel, read ahead and silently: which credentials there are depends on it."""
+    aside = Reading(reading.file)
+    try:
+        return aside.read(_channel, place.at("channel", entries(aside, place)["channel"][1]))
+    except (KeyError, Unusable):
+        return None
+
+
+def _credentials(channel: Channel | None, resolve: Resolve) -> Read[dict[str, Secret]]:
+    """Secrets by name. Where the channel is unknown the names are not judged, only the references."""
+
+    def secret(reading: Reading, place: Place) -> Secret:
+        value = text(reading, place)
+        try:
+            return resolve(value)
+        except ValueError as fault:
+            # A reference may be shown and helps; anything else in its place may be the secret.
+            reading.report(place, str(fault), value=value if is_reference(value) else None)
+            raise Unusable from None
+
+    if channel is None:
+        return hidden(mapping(as_id, lambda _: secret))
+    required, optional = REQUIRED[channel], OPTIONAL.get(channel, ())
+    fields = {name: Field(secret, required=True) for name in required} | {
+        name: Field(secret) for name in optional
+    }
+    return hidden(record(dict[str, Secret], fields))
+
+
+def _region(value: str) -> str:
+    if not _REGION.fullmatch(value):
+        raise ValueError("expected a country as two capital letters (ISO 3166), such as ID")
+    return value
+
+
+def _address(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("expected an http:// or https:// address")
+    return value.rstrip("/")
+
+
+def _fractions(reading: Reading, place: Place) -> tuple[float, ...]:
+    return tuple(sorted(set(listing(between(0, 1))(reading, place))))
+
+
+def _channel_cost(reading: Reading, place: Place) -> dict[Channel, int]:
+    """Channels that are not named cost one unit."""
+    given = mapping(_known_channel, lambda _: whole(0, 10_000))(reading, place)
+    return dict.fromkeys(Channel, 1) | given
+
+
+def _known_channel(value: str) -> Channel:
+    if value not in CHANNELS:
+        raise ValueError(f"expected {listed(CHANNELS)}")
+    return Channel(value)
+
+
+_SKILLS: Read[dict[str, int]] = mapping(as_id, lambda _: whole(1, 5))
+_PROVIDER: Read[ProviderOptions] = record(
+    ProviderOptions,
+    {
+        "base_url": Field(parsed(_address)),
+        "rate_per_second": Field(between(0, 100_000)),
+        "options": Field(mapping(as_id, lambda _: text)),
+    },
+)
