@@ -314,7 +314,7 @@ class Lane:
             "where flow = $1 and lane = $2 and epoch = $3 returning 1), "
             "gone as (delete from outbox o using own where o.flow = $1 and o.lane = $2 and o.first_seq = any($4::bigint[])) "
             "select pg_notify($5, 'released') from own",
-            self.flow.name, self.index, self.epoch, memory.outbox if memory else [], channel(self.flow.schema),
+            self.flow.name, self.index, self.epoch, memory.outbox if memory else [], channel(self.shared.database.schema),
         )  # fmt: skip
 
     async def give_up(self) -> None:

@@ -94,7 +94,7 @@ class Ownership:
         for shared in flows:
             shared.owner = member
         any_flow = flows[0]
-        self._limits, self._database, self._schema = any_flow.limits, any_flow.database, any_flow.flow.schema
+        self._limits, self._database, self._schema = any_flow.limits, any_flow.database, any_flow.database.schema
         self._wake = asyncio.Event()
         self._stopping = False
         self._first = True
@@ -111,6 +111,9 @@ class Ownership:
                 await self._serve(connection)
             except (*AWAY, ConnectionError) as fault:
                 log.warning("the ownership session ended", fault=repr(fault)[:200])
+            except Exception:
+                log.exception("the ownership session failed")
+                await self.time.sleep(1.0)
             finally:
                 self.connected_at = None
                 self._first = False

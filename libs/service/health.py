@@ -1,0 +1,114 @@
+"""This file answers "are you well?" from progress: alive means a restart would not help, ready means work is being done."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from libs.service import metrics
+from libs.timesource import TimeSource
+
+TICK = 0.25
+LAGS_KEPT = 40
+"""Ticks over which the worst lag is told: 10 s."""
+PROBE_EVERY = 2.0
+PROBE_WITHIN = 2.0
+
+
+class Phase(StrEnum):
+    STARTING = "starting"
+    SERVING = "serving"
+    DRAINING = "draining"
+
+
+class FlowHealth(Protocol):
+    """What libs.flow.runner tells of its lanes."""
+
+    @property
+    def ready(self) -> bool: ...
+    @property
+    def alive(self) -> bool: ...
+    @property
+    def details(self) -> dict[str, Any]: ...
+
+
+@dataclass
+class Health:
+    """The state of one process. Its owner moves `phase`; the answers are for /healthz, /readyz and the supervisor."""
+
+    service: str
+    phase: Phase = Phase.STARTING
+    waiting_for: str = ""
+    """What a start is waiting for, in words."""
+    flows: Callable[[], FlowHealth] | None = None
+    broker: bool | None = None
+    """Set by `probe` in a process without flows; with flows the runner knows from progress."""
+    lags: deque[float] = field(default_factory=lambda: deque(maxlen=LAGS_KEPT))
+
+    def alive(self) -> tuple[bool, dict[str, Any]]:
+        """That this is answered at all proves that the event loop turns; lanes must not be stuck either."""
+        flows = self.flows() if self.flows is not None else None
+        alive = flows is None or flows.alive
+        details: dict[str, Any] = {"alive": alive, "service": self.service, "phase": self.phase.value}
+        if flows is not None and not flows.alive:
+            details["flows"] = flows.details
+        return alive, details
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Serving, broker and database there, every lane of ours at work."""
+        flows = self.flows() if self.flows is not None else None
+        ready = self.phase is Phase.SERVING and (flows is None or flows.ready) and self.broker is not False
+        details: dict[str, Any] = {"ready": ready, "service": self.service, "phase": self.phase.value}
+        if self.waiting_for:
+            details["waiting_for"] = self.waiting_for
+        if self.broker is not None:
+            details["broker"] = self.broker
+        if flows is not None:
+            details["flows"] = flows.details
+        details["loop_lag_seconds"] = round(max(self.lags, default=0.0), 4)
+        metrics.READY.set(ready)
+        return ready, details
+
+
+@asynccontextmanager
+async def measured(health: Health, time: TimeSource) -> AsyncIterator[None]:
+    """While open, the event loop's lag and the gauges of health are kept."""
+
+    async def tick() -> None:
+        while True:
+            before = time.monotonic()
+            await time.sleep(TICK)
+            health.lags.append(max(0.0, time.monotonic() - before - TICK))
+            metrics.LOOP_LAG.set(max(health.lags))
+            health.ready()
+
+    async with running(tick()):
+        yield
+
+
+@asynccontextmanager
+async def probed(health: Health, answers: Callable[[], Any], time: TimeSource) -> AsyncIterator[None]:
+    """While open, `answers` (awaited: a bool) is asked now and then whether the broker is there."""
+
+    async def probe() -> None:
+        while True:
+            health.broker = await answers()
+            await time.sleep(PROBE_EVERY)
+
+    async with running(probe()):
+        yield
+
+
+@asynccontextmanager
+async def running(work: Any) -> AsyncIterator[None]:
+    """Run a coroutine beside the block; it ends with it."""
+    task = asyncio.get_running_loop().create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
