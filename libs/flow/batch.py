@@ -309,7 +309,7 @@ async def without_seen(
 def run(working: Working, entries: Sequence[Entry], poison: Mapping[Place, str]) -> None:
     """Hand each entry to its handler; keep what is dead or waits behind a dead one. Raises Poison, Retry."""
     changes, name = working.changes, working.flow.name
-    parked = {key for key, count in working._memory.parked.items() if count}
+    waiting = dict(working._memory.parked)
     for entry in entries:
         reason = poison.get(entry.place, entry.dead)
         if entry.timer is not None and not entry.replay:
@@ -318,7 +318,7 @@ def run(working: Working, entries: Sequence[Entry], poison: Mapping[Place, str])
             changes.timers[entry.timer.id] = None
         if entry.effect is not None and not entry.replay:
             changes.effects[entry.effect.id] = None
-        if entry.replay is None and entry.key in parked and entry.parks:
+        if entry.replay is None and entry.parks and waiting.get(entry.key):
             _keep(changes, entry, "parked", "behind_dead", "an earlier record of this key is dead")
             metrics.RECORDS.labels(name, "parked").inc()
             continue
@@ -341,10 +341,11 @@ def run(working: Working, entries: Sequence[Entry], poison: Mapping[Place, str])
             metrics.RECORDS.labels(name, "dead").inc()
             metrics.DEAD.labels(name, reason if not poison.get(entry.place) else "bug").inc()
             if entry.parks and entry.key:
-                parked.add(entry.key)
+                waiting[entry.key] = waiting.get(entry.key, 0) + 1
             continue
         if entry.replay is not None:
             changes.replayed.append(entry.replay)
+            waiting[entry.key] = waiting.get(entry.key, 1) - 1
         metrics.RECORDS.labels(name, "handled").inc()
 
 

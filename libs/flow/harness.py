@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -149,24 +150,15 @@ class Harness:
         """Let the flow read records (their offsets are given here), fire what is due, perform effects."""
         for record in records:
             lane = await self.lane(record.partition)
-            slot = (record.topic, record.partition)
-            offset = self._offsets.get(slot, 0)
-            self._offsets[slot] = offset + 1
-            lane.offer(
-                record.topic,
-                [
-                    Incoming(
-                        record.topic,
-                        record.partition,
-                        offset,
-                        record.timestamp,
-                        record.key,
-                        record.value,
-                        record.headers,
-                    )
-                ],
-            )
+            lane.offer(record.topic, [replace(record, offset=self.next_offset(record))])
         return await self.settle()
+
+    def next_offset(self, record: Incoming) -> int:
+        """The offset that the broker would give the record."""
+        slot = (record.topic, record.partition)
+        offset = self._offsets.get(slot, 0)
+        self._offsets[slot] = offset + 1
+        return offset
 
     async def advance(self, by: timedelta) -> list[Event[Any]]:
         """Move time and fire what becomes due. Returns what the flow emitted."""

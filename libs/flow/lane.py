@@ -32,6 +32,9 @@ from libs.timesource import TimeSource, jitter
 log = structlog.get_logger(__name__)
 
 
+PARKED = "select key, count(*) from dead_letter where flow = $1 and lane = $2 and key <> '' group by key"
+
+
 class Lost(Exception):
     """Another process owns the lane now: forget everything, write nothing."""
 
@@ -271,11 +274,7 @@ class Lane:
                 name,
                 index,
             )
-            parked = await c.fetch(
-                "select key, count(*) from dead_letter where flow = $1 and lane = $2 and key <> '' group by key",
-                name,
-                index,
-            )
+            parked = await c.fetch(PARKED, name, index)
             outbox = await c.fetch(
                 "select first_seq, records from outbox where flow = $1 and lane = $2 order by first_seq",
                 name,
@@ -385,7 +384,6 @@ class Lane:
         limit = 1 if self._single else self.shared.limits.batch
         records = [self.queue[i] for i in range(min(limit, len(self.queue)))]
         replays = await self._requested_replays() if self._replay else []
-        self._replay = False
         poison: dict[Place, str] = {}
         while True:
             try:
@@ -501,13 +499,15 @@ class Lane:
 
     async def _requested_replays(self) -> list[DeadRow]:
         """Dead letters that a person asked to try again, with what waits behind them, in their order."""
-        if not self._state.parked:
-            return []
-        rows = await self.shared.database.fetch(
+        database, name = self.shared.database, self.flow.name
+        # A person may have dropped some: what is parked is what the table says.
+        self._state.parked = dict(await database.fetch(PARKED, name, self.index))
+        rows = await database.fetch(
             'select id, key, state, topic, "offset", record_time, record_key, record_value, record_headers, reason, detail '
-            "from dead_letter where flow = $1 and lane = $2 and replay order by id limit 500",
-            self.flow.name, self.index,
+            "from dead_letter where flow = $1 and lane = $2 and replay order by id limit $3",
+            name, self.index, self.shared.limits.batch,
         )  # fmt: skip
+        self._replay = len(rows) == self.shared.limits.batch
         return [DeadRow(*row) for row in rows]
 
     async def _without_failed(self, replays: list[DeadRow], found: Poison) -> list[DeadRow]:

@@ -94,7 +94,11 @@ class Ownership:
         for shared in flows:
             shared.owner = member
         any_flow = flows[0]
-        self._limits, self._database, self._schema = any_flow.limits, any_flow.database, any_flow.database.schema
+        self._limits, self._database, self._schema = (
+            any_flow.limits,
+            any_flow.database,
+            any_flow.database.schema,
+        )
         self._wake = asyncio.Event()
         self._stopping = False
         self._first = True

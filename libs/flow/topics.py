@@ -7,7 +7,7 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
 
 from libs.contracts.topics import Topic, TopicMap, topic_map
 from libs.timesource import SystemTime
@@ -73,6 +73,10 @@ async def verify(kafka: str, wanted: TopicMap | None = None) -> None:
     wanted = wanted or topic_map()
     async with _admin(kafka) as admin:
         described = {t["topic"]: t for t in await admin.describe_topics(list(wanted.topics))}
+        for t in described.values():
+            # A broker that is starting or electing is no reason to call a topic missing.
+            if t["error_code"] and for_code(t["error_code"]).retriable and for_code(t["error_code"]) is not UnknownTopicOrPartitionError:
+                raise BrokerAway(f"topic {t['topic']}: {for_code(t['error_code']).__name__}")
         there = [name for name, t in described.items() if not t["error_code"]]
         answers = await admin.describe_configs(
             [ConfigResource(ConfigResourceType.TOPIC, name) for name in there]
@@ -118,8 +122,10 @@ class _admin:  # noqa: N801  reads as a verb at its uses
             raise BrokerAway(f"no broker answers at {self._kafka}: {fault!r}") from fault
         return self._client
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, _kind: object, fault: BaseException | None, _trace: object) -> None:
         await self._client.close()
+        if isinstance(fault, (KafkaError, OSError, TimeoutError)):
+            raise BrokerAway(f"the broker at {self._kafka} went away: {fault!r}") from fault
 
 
 def _main(arguments: list[str]) -> int:

@@ -141,4 +141,8 @@ def _moment(value: object) -> datetime:
 
 
 def _unauthorized(code: str, detail: str) -> Problem:
-    return Problem(401, f"token_{code}", "A bearer token is needed", detail)
+    # RFC 6750, 3.1: no error code where no token was sent.
+    challenge = "Bearer" if code == "missing" else 'Bearer error="invalid_token"'
+    return Problem(
+        401, f"token_{code}", "A bearer token is needed", detail, headers={"www-authenticate": challenge}
+    )

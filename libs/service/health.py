@@ -1,9 +1,7 @@
 """This file answers "are you well?" from progress: alive means a restart would not help, ready means work is being done."""
 
-import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -11,11 +9,12 @@ from typing import Any, Protocol
 from libs.service import metrics
 from libs.timesource import TimeSource
 
-TICK = 0.25
-LAGS_KEPT = 40
+TICK = 0.5
+LAGS_KEPT = 20
 """Ticks over which the worst lag is told: 10 s."""
 PROBE_EVERY = 2.0
-PROBE_WITHIN = 2.0
+STUCK_FOR = 60.0
+"""Lanes that are stuck are given up by the kernel after 12 s; when that has not helped in this time, it is the process."""
 
 
 class Phase(StrEnum):
@@ -73,42 +72,25 @@ class Health:
         return ready, details
 
 
-@asynccontextmanager
-async def measured(health: Health, time: TimeSource) -> AsyncIterator[None]:
-    """While open, the event loop's lag and the gauges of health are kept."""
-
-    async def tick() -> None:
-        while True:
-            before = time.monotonic()
-            await time.sleep(TICK)
-            health.lags.append(max(0.0, time.monotonic() - before - TICK))
-            metrics.LOOP_LAG.set(max(health.lags))
-            health.ready()
-
-    async with running(tick()):
-        yield
-
-
-@asynccontextmanager
-async def probed(health: Health, answers: Callable[[], Any], time: TimeSource) -> AsyncIterator[None]:
-    """While open, `answers` (awaited: a bool) is asked now and then whether the broker is there."""
-
-    async def probe() -> None:
-        while True:
-            health.broker = await answers()
-            await time.sleep(PROBE_EVERY)
-
-    async with running(probe()):
-        yield
+async def measure(health: Health, time: TimeSource, stuck: Callable[[], None]) -> None:
+    """Keep the event loop's lag and the gauges; call `stuck` when nothing but a restart helps."""
+    alive_at = time.monotonic()
+    while True:
+        before = time.monotonic()
+        await time.sleep(TICK)
+        now = time.monotonic()
+        health.lags.append(max(0.0, now - before - TICK))
+        metrics.LOOP_LAG.set(max(health.lags))
+        health.ready()
+        if health.alive()[0]:
+            alive_at = now
+        elif now - alive_at > STUCK_FOR:
+            stuck()
+            return
 
 
-@asynccontextmanager
-async def running(work: Any) -> AsyncIterator[None]:
-    """Run a coroutine beside the block; it ends with it."""
-    task = asyncio.get_running_loop().create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+async def probe(health: Health, answers: Callable[[], Awaitable[bool]], time: TimeSource) -> None:
+    """Ask now and then whether the broker is there, on behalf of a process that has no lanes to tell it."""
+    while True:
+        health.broker = await answers()
+        await time.sleep(PROBE_EVERY)

@@ -13,6 +13,7 @@ from structlog.typing import EventDict, Processor
 from libs.service.trace import current_request_id, current_traceparent
 
 HIDDEN = "[hidden]"
+QUIET = 5.0
 _SECRET_KEY = re.compile(
     r"token|secret|passw|authorization|cookie|signing|api_?key|credential|private_?key", re.IGNORECASE
 )
@@ -94,15 +95,29 @@ class _Stamp:
 
 
 class _FromLibraries(logging.Handler):
-    """Brings what other libraries log to the same place."""
+    """Brings what other libraries log to the same place. Of one message at most one in QUIET seconds: a Kafka client
+    repeats itself many times a second while the broker is away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[tuple[str, str], tuple[float, int]] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
+            key = (record.name, str(record.msg)[:80])
+            told_at, unsaid = self._told.get(key, (float("-inf"), 0))
+            if record.created - told_at < QUIET:
+                self._told[key] = (told_at, unsaid + 1)
+                return
+            if len(self._told) > 1000:
+                self._told.clear()
+            self._told[key] = (record.created, 0)
             structlog.get_logger().log(
                 record.levelno,
                 "a library said",
                 library=record.name,
                 text=record.getMessage(),
+                repeated=unsaid,
                 exc_info=record.exc_info or None,
             )
         except Exception:  # a log line must never take the process down

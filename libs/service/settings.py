@@ -90,8 +90,12 @@ def _sentence(of: type[ServiceSettings], error: ErrorDetails) -> str:
     if error["type"] == "missing":
         others = [other for other in os.environ if other.startswith(PREFIX) and other not in variables(of)]
         close = difflib.get_close_matches(variable, others, n=1)
-        return f"{where}: is not set — expected {_about(of, name)}" + (f"; {close[0]} is set" if close else "")
-    shown = "the value (not shown)" if _confidential(of, name) else repr(os.environ.get(variable, error["input"]))
+        return f"{where}: is not set — expected {_about(of, name)}" + (
+            f"; {close[0]} is set" if close else ""
+        )
+    shown = (
+        "the value (not shown)" if _confidential(of, name) else repr(os.environ.get(variable, error["input"]))
+    )
     return f"{where}: {shown} — {_expected(error)}"
 
 
@@ -100,12 +104,14 @@ def _about(of: type[ServiceSettings], name: str) -> str:
         "kafka": "host:port of the broker",
         "postgres": "the address of the database, postgresql://user@host/database",
         "workspace": "the path of the workspace file",
-    }.get(name, _confidential(of, name) and "a secret" or "a value")
+    }.get(name, (_confidential(of, name) and "a secret") or "a value")
 
 
 def _confidential(of: type[ServiceSettings], name: str) -> bool:
     field = of.model_fields.get(name)
-    return any(word in name for word in _CONFIDENTIAL) or (field is not None and field.annotation is SecretStr)
+    return any(word in name for word in _CONFIDENTIAL) or (
+        field is not None and field.annotation is SecretStr
+    )
 
 
 def _expected(error: ErrorDetails) -> str:

@@ -1,7 +1,7 @@
 """This file proves the kernel's promises on one lane: real Postgres, no broker."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -73,9 +73,13 @@ class Bench:
         self._say(turn, key, row.count + 1)
 
     def on_remind(self, turn: Turn[TallyStore], fired: Fired[Any]) -> None:
+        if "timer" in self.broken:
+            raise RuntimeError("this timer has a bug")
         self._say(turn, fired.key, -1)
 
     def on_called(self, turn: Turn[TallyStore], done: Performed) -> None:
+        if "result" in self.broken:
+            raise RuntimeError("this result has a bug")
         self._say(turn, done.key, done.result)
 
     async def call(self, performing: Performing) -> int:
@@ -229,8 +233,6 @@ async def test_what_the_database_refuses_is_found_and_kept_while_the_rest_goes_t
 
 
 async def test_garbage_costs_one_record_and_parks_nothing(bench: Bench, postgres_dsn: str) -> None:
-    from dataclasses import replace
-
     async with harness(bench, postgres_dsn) as h:
         good = h.record(beat(), key="k", id="1")
         garbage = replace(good, headers=(), value=b"\xff\x00garbage")
@@ -297,3 +299,53 @@ async def test_the_outbox_is_published_again_by_the_next_owner(bench: Bench, pos
         await h.crash()
         assert loads(await h.give(beat(), key="k", id="2")) == [2]
         assert [e.envelope for e in h.republished] == [first[0].envelope]
+
+
+async def test_records_that_come_while_a_key_is_replayed_follow_in_order(
+    bench: Bench, postgres_dsn: str
+) -> None:
+    async with harness(bench, postgres_dsn) as h:
+        await h.give(beat("poison"), key="k", id="1")
+        await h.give(beat(), key="k", id="2")
+        letter = (await h.rows("select id from dead_letter order by id"))[0][0]
+        bench.broken.clear()
+        late = h.record(beat(), key="k", id="3")
+        lane = await h.lane(late.partition)
+        lane.offer(late.topic, [replace(late, offset=h.next_offset(late))])
+        assert loads(await h.replay(letter)) == [1, 2, 3]
+        assert await h.rows("select 1 from dead_letter") == []
+
+
+async def test_dropping_the_dead_one_lets_the_parked_ones_through(bench: Bench, postgres_dsn: str) -> None:
+    async with harness(bench, postgres_dsn) as h:
+        await h.give(beat("poison"), key="k", id="1")
+        await h.give(beat(), key="k", id="2")
+        await h.database.execute("delete from dead_letter where state = 'dead'")
+        letter = (await h.rows("select id from dead_letter"))[0][0]
+        assert loads(await h.replay(letter)) == [1]
+        assert loads(await h.give(beat(), key="k", id="3")) == [2]
+
+
+async def test_a_timer_whose_handler_fails_is_kept_and_fires_when_it_is_replayed(
+    bench: Bench, postgres_dsn: str
+) -> None:
+    async with harness(bench, postgres_dsn) as h:
+        await h.give(beat("remind"), key="k", id="1")
+        bench.broken.add("timer")
+        assert await h.advance(timedelta(minutes=1)) == []
+        assert await h.rows("select 1 from timer") == []
+        letter = (await h.rows("select id, topic from dead_letter"))[0]
+        assert letter["topic"] == "(timer)"
+        bench.broken.clear()
+        assert loads(await h.replay(letter["id"])) == [-1]
+
+
+async def test_the_end_of_an_effect_that_cannot_be_handled_is_kept(bench: Bench, postgres_dsn: str) -> None:
+    async with harness(bench, postgres_dsn) as h:
+        bench.broken.add("result")
+        assert loads(await h.give(beat("call"), key="k", id="1")) == [1]
+        letter = (await h.rows("select id, topic from dead_letter"))[0]
+        assert letter["topic"] == "(effect)"
+        bench.broken.clear()
+        assert loads(await h.replay(letter["id"])) == [-100]
+        assert bench.performed == [("call/1", False), ("call/1", False)]
