@@ -15,6 +15,37 @@ $(READY): requirements/dev.txt
 
 venv: $(READY) ## make the virtual environment and install the locked dependencies
 
+demo: $(READY) ## run everything: broker, database, six services, simulated providers and agents [FOR=30s] [RATE=20]
+	@$(PY) -m deploy.demo $(if $(FOR),--for $(FOR)) $(if $(RATE),--rate $(RATE)) $(ARGS)
+
+test: $(READY) ## all tests, on a real broker and a real database [ARGS='-k …']
+	@$(PY) -m pytest $(ARGS)
+
+check: $(READY) ## formatting, lint, types, walls, sizes, pages that are generated
+	@$(VENV)/bin/ruff format --check -q . && $(VENV)/bin/ruff check -q .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-cache
+	@$(PY) -m tools.sizes
+	@$(PY) -m tools.topics_page --check
+
+bench: $(READY) ## the chain beside a floor of the same hops [ARGS='--rates 50,200']
+	@$(PY) -m bench $(ARGS)
+
+chaos: $(READY) ## kill processes, broker and database under load, then count the promises [KILLS=100]
+	@$(PY) -m tests.chaos --kills $(or $(KILLS),100) $(ARGS)
+
+dead: $(READY) ## dead letters: ARGS='list | show router:1 | replay router:1 | drop router:1'
+	@$(PY) -m libs.flow.dead $(or $(ARGS),--help)
+
+docs: $(READY) ## write the pages that are generated
+	@$(PY) -m tools.topics_page
+
+up: $(READY) ## only the broker and the database, with the lines to export
+	@$(PY) -m deploy.local up --keep
+
+run-%: $(READY)
+	@$(PY) -m services.$*
+
 lock: $(READY) ## refresh the locked dependencies from requirements/*.in
 	cd requirements && for f in run dev; do \
 	  ../$(VENV)/bin/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes \
@@ -23,4 +54,4 @@ lock: $(READY) ## refresh the locked dependencies from requirements/*.in
 clean: ## remove the virtual environment, caches and local data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .sambung
 
-.PHONY: help venv lock clean
+.PHONY: help demo test check bench chaos dead docs up venv lock clean

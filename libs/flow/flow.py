@@ -11,6 +11,7 @@ from libs.contracts.topics import topic_map, topic_of_type
 from libs.flow.store import Store
 
 S = TypeVar("S", bound=Store)
+T = TypeVar("T", bound="Timer")
 
 
 class Timer(Value):
@@ -30,13 +31,13 @@ class Effect(Value):
 
 
 @dataclass(frozen=True, slots=True)
-class Fired(Generic[S]):
+class Fired(Generic[T]):
     """A timer that is due. `id` and `key` are those it was set with; `due_at` is when it was due, not when it was seen."""
 
     id: str
     key: str
     due_at: datetime
-    timer: Any
+    timer: T
 
 
 @dataclass(frozen=True, slots=True)

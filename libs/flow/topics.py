@@ -73,10 +73,11 @@ async def verify(kafka: str, wanted: TopicMap | None = None) -> None:
     wanted = wanted or topic_map()
     async with _admin(kafka) as admin:
         described = {t["topic"]: t for t in await admin.describe_topics(list(wanted.topics))}
-        for t in described.values():
+        for name, t in described.items():
             # A broker that is starting or electing is no reason to call a topic missing.
-            if t["error_code"] and for_code(t["error_code"]).retriable and for_code(t["error_code"]) is not UnknownTopicOrPartitionError:
-                raise BrokerAway(f"topic {t['topic']}: {for_code(t['error_code']).__name__}")
+            fault = for_code(t["error_code"])
+            if fault.retriable and fault is not UnknownTopicOrPartitionError:
+                raise BrokerAway(f"topic {name}: {fault.__name__}")
         there = [name for name, t in described.items() if not t["error_code"]]
         answers = await admin.describe_configs(
             [ConfigResource(ConfigResourceType.TOPIC, name) for name in there]

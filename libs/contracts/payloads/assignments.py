@@ -21,7 +21,8 @@ class WorkRequested(Payload):
     priority: int = 0
     last_agent_id: str | None = None
     only_agent_id: str | None = None
-    """Set by a transfer to one agent: nobody else is considered."""
+    """Set by a transfer to one agent: nobody else is considered, and neither queue nor skills keep the work from this
+    one, until they decline or miss it; then it is for anybody who fits."""
     excluded_agent_ids: tuple[str, ...] = ()
     requested_at: Time
     due_at: Time | None = None
@@ -167,7 +168,10 @@ class AgentChanged(Payload):
     pool: str
     presence: Presence
     reason: str | None = None
+    since: Time | None = None
+    """When this presence began: for a lost agent the end of the lease, not when it was noticed."""
     load: int
+    """Units taken by `work_item_ids`: what is offered, held, and wrapped up."""
     capacity: int
     work_item_ids: tuple[str, ...] = ()
     answer: CommandAnswer | None = None

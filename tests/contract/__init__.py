@@ -1,0 +1,1 @@
+"""Contract tests: topics, types, examples and flows agree."""

@@ -1,0 +1,1 @@
+"""Tests at this level; see docs/architecture.md."""

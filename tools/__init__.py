@@ -1,0 +1,1 @@
+"""Tools of the project itself: examples, the map of topics, sizes."""
