@@ -17,24 +17,30 @@ import time
 from collections.abc import Iterator
 
 ASKED_TO_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+HANDLED = (*ASKED_TO_STOP, signal.SIGCHLD)
 
 
 def spawn(command: list[str], account: str) -> int:
     """Start the command in a session of its own, so that Ctrl-C in a terminal does not reach it."""
+    # Held back until the child has handlers of its own: a request to stop that came between fork and exec would be lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     pid = os.fork()
     if pid:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         return pid
     try:
         os.setsid()
-        # CPython ignores these two, and an ignored signal stays ignored across exec.
-        for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
-            signal.signal(ignored, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        # CPython ignores the last two, and an ignored signal stays ignored across exec.
+        for signum in (*HANDLED, signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(signum, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         if account != "-":
             uid, gid = (int(part) for part in account.split(":"))
             os.setgroups([])
             os.setgid(gid)
             os.setuid(uid)
-        os.execvp(command[0], command)  # noqa: S606
+        os.execvp(command[0], command)
     except OSError as error:
         os.write(2, f"cannot start {command[0]}: {error}\n".encode())
     os._exit(127)
@@ -101,7 +107,7 @@ def main(argv: list[str]) -> int:
     wake, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
-    for signum in (signal.SIGCHLD, *ASKED_TO_STOP):
+    for signum in HANDLED:
         signal.signal(signum, lambda *_: None)  # heard through the wake-up pipe
     pid = spawn(command, account)
     with contextlib.suppress(BrokenPipeError):

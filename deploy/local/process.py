@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 GUARD = Path(__file__).with_name("guard.py")
+GUARD_MARGIN = 5.0  # seconds for the guard to get its turn on a busy machine
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class GuardedProcess:
         env: Mapping[str, str] | None = None,
     ) -> None:
         self._grace = grace
+        self._suspended = False
         lifeline, self._hold = os.pipe()
         told, report = os.pipe()
         who = f"{account.uid}:{account.gid}" if account else "-"
@@ -67,8 +69,9 @@ class GuardedProcess:
         finally:
             os.close(lifeline)
             os.close(report)
-        with open(told, "rb") as pipe:
+        with os.fdopen(told, "rb") as pipe:
             line = pipe.readline()
+        self.pid = 0
         if not line:
             self._reap()
             raise RuntimeError(f"the guard of {command[0]} did not start; see {log}")
@@ -80,33 +83,33 @@ class GuardedProcess:
 
     def stop(self) -> None:
         """Ask, wait, then kill; returns when the server is gone. The guard does it."""
-        if self._hold >= 0:
-            with contextlib.suppress(BrokenPipeError):
-                os.write(self._hold, b".")
         self._reap()
 
     def kill(self) -> None:
         """SIGKILL the server itself, at once. Its own children are left to notice."""
-        stopped = [child for child in self._children() if _is_stopped(child)]
-        if self.running:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+        stopped = list(self._children()) if self._suspended else []
+        self._signal(signal.SIGKILL)
         for child in stopped:  # a stopped child would never notice
             _send(child, signal.SIGCONT)
         self._reap()
 
     def suspend(self) -> None:
         """SIGSTOP the server, then its children: a machine that hangs."""
-        if self.running:
-            os.kill(self.pid, signal.SIGSTOP)
+        self._suspended = True
+        self._signal(signal.SIGSTOP)
         for child in self._children():
             _send(child, signal.SIGSTOP)
 
     def resume(self) -> None:
         for child in self._children():
             _send(child, signal.SIGCONT)
-        if self.running:
-            os.kill(self.pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
+        self._suspended = False
+
+    def _signal(self, signum: signal.Signals) -> None:
+        if self.pid and self.running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signum)
 
     def _children(self) -> Iterator[psutil.Process]:
         if self.running:
@@ -115,10 +118,17 @@ class GuardedProcess:
 
     def _reap(self) -> None:
         if self._hold >= 0:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._hold, b".")  # the end without this byte would mean that we crashed
             os.close(self._hold)
             self._hold = -1
-        # The guard allows `grace` before and after SIGKILL.
-        self._guard.wait(timeout=2 * self._grace + 5)
+        try:
+            # The guard allows `grace` before and after SIGKILL.
+            self._guard.wait(timeout=2 * self._grace + GUARD_MARGIN)
+        except subprocess.TimeoutExpired:  # the guard itself hangs
+            self._signal(signal.SIGKILL)
+            self._guard.kill()
+            self._guard.wait()
 
 
 def tail(log: Path, lines: int = 15, start: int = 0) -> str:
@@ -129,13 +139,6 @@ def tail(log: Path, lines: int = 15, start: int = 0) -> str:
             return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
     except FileNotFoundError:
         return ""
-
-
-def _is_stopped(process: psutil.Process) -> bool:
-    try:
-        return process.status() == psutil.STATUS_STOPPED
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _send(process: psutil.Process, signum: signal.Signals) -> None:

@@ -6,7 +6,7 @@ Nothing here touches Memory: a batch that fails is simply forgotten and taken ag
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -29,15 +29,12 @@ from libs.contracts.envelope import (
 )
 from libs.contracts.payloads.base import Payload
 from libs.contracts.topics import partition_of, topic_map, topic_of_type
-from libs.flow import metrics
 from libs.flow.flow import Dead, Drop, Effect, Fired, Flow, Performed, Retry, Timer, UndeclaredOutput
 from libs.flow.memory import Changes, DeadRow, EffectRow, Memory, TimerRow, headers_from_text, headers_to_text
 from libs.flow.store import Store
 from libs.flow.wire import Incoming, Outgoing, Record
 
 log = structlog.get_logger(__name__)
-
-SeenBefore = Callable[[list[UUID]], Awaitable[set[UUID]]]
 
 TIMER_TOPIC, RESULT_TOPIC = "(timer)", "(effect)"
 """What stands for the topic in a dead letter that is a timer or the end of an effect."""
@@ -172,7 +169,6 @@ class Intake:
         return entries
 
     def _record(self, record: Record, changes: Changes) -> Entry | None:
-        name = self.flow.name
         place = (record.topic, record.offset)
         key = (record.key or b"").decode("utf-8", "replace").replace("\0", "�")
         try:
@@ -184,7 +180,7 @@ class Intake:
             return None
         handler = self._handler(record.topic, envelope.type)
         if handler is None:
-            metrics.RECORDS.labels(name, "undeclared").inc()
+            changes.outcomes["undeclared"] += 1
             return None
         entry = Entry(
             place,
@@ -197,7 +193,7 @@ class Intake:
             record=record,
         )
         if not envelope.sequence:
-            entry.digest = digest_of(name, envelope)
+            entry.digest = digest_of(self.flow.name, envelope)
         try:
             entry.item = Event(envelope, decode_payload(envelope.type, record.value), key)
         except (BadPayload, UnknownType) as fault:
@@ -214,11 +210,11 @@ class Intake:
         if mark is None:
             mark = self.memory.watermarks.get(slot, 0)
         if envelope.sequence <= mark:
-            metrics.RECORDS.labels(self.flow.name, "duplicate").inc()
+            changes.outcomes["duplicate"] += 1
             return False
         if envelope.previous != mark and not topic_map()[topic].compact:
             if topic not in self.lenient or envelope.previous < mark:
-                metrics.RECORDS.labels(self.flow.name, "gap").inc()
+                changes.outcomes["gap"] += 1
                 log.error(
                     "gap in a source's chain: dropped, its source will publish again",
                     flow=self.flow.name,
@@ -286,29 +282,26 @@ def handlers_of(flow: Flow) -> Mapping[tuple[str, str], Callable[[Any, Any], Any
     return known[1]
 
 
-async def without_seen(
-    entries: list[Entry], changes: Changes, seen_before: SeenBefore, flow: str
-) -> list[Entry]:
-    """Leave out first-hand events that were handled before, and repeats within the batch; note the new ones."""
-    asked = [entry.digest for entry in entries if entry.digest is not None]
-    if not asked:
-        return entries
-    known = await seen_before(asked)
-    fresh = []
+def without_seen(entries: list[Entry], changes: Changes, known: Container[UUID]) -> list[Entry]:
+    """Leave out first-hand events that are known, and repeats within the batch; note the others as seen by this batch.
+
+    What is not known here may still have been handled: the batch's statement finds out.
+    """
+    fresh, here = [], set[UUID]()
     for entry in entries:
         if entry.digest is not None:
-            if entry.digest in known:
-                metrics.RECORDS.labels(flow, "duplicate").inc()
+            if entry.digest in known or entry.digest in here:
+                changes.outcomes["duplicate"] += 1
                 continue
-            known.add(entry.digest)
-            changes.seen.append(entry.digest)
+            here.add(entry.digest)
         fresh.append(entry)
+    changes.seen = list(here)
     return fresh
 
 
 def run(working: Working, entries: Sequence[Entry], poison: Mapping[Place, str]) -> None:
     """Hand each entry to its handler; keep what is dead or waits behind a dead one. Raises Poison, Retry."""
-    changes, name = working.changes, working.flow.name
+    changes = working.changes
     waiting = dict(working._memory.parked)
     for entry in entries:
         reason = poison.get(entry.place, entry.dead)
@@ -320,15 +313,14 @@ def run(working: Working, entries: Sequence[Entry], poison: Mapping[Place, str])
             changes.effects[entry.effect.id] = None
         if entry.replay is None and entry.parks and waiting.get(entry.key):
             _keep(changes, entry, "parked", "behind_dead", "an earlier record of this key is dead")
-            metrics.RECORDS.labels(name, "parked").inc()
+            changes.outcomes["parked"] += 1
             continue
         if not reason:
             outcome = _handle(working, entry)
             if isinstance(outcome, Dead):
                 reason, entry.detail = "refused", outcome.reason
             elif isinstance(outcome, Drop):
-                metrics.DROPPED.labels(name, outcome.reason).inc()
-                metrics.RECORDS.labels(name, "dropped").inc()
+                changes.drops[outcome.reason] += 1
         if reason:
             if entry.replay is not None:
                 raise Poison(entry.place, ValueError(reason))
@@ -338,15 +330,14 @@ def run(working: Working, entries: Sequence[Entry], poison: Mapping[Place, str])
                 "dead",
                 *((reason, entry.detail) if not poison.get(entry.place) else ("bug", reason)),
             )
-            metrics.RECORDS.labels(name, "dead").inc()
-            metrics.DEAD.labels(name, reason if not poison.get(entry.place) else "bug").inc()
+            changes.outcomes["dead"] += 1
             if entry.parks and entry.key:
                 waiting[entry.key] = waiting.get(entry.key, 0) + 1
             continue
         if entry.replay is not None:
             changes.replayed.append(entry.replay)
             waiting[entry.key] = waiting.get(entry.key, 1) - 1
-        metrics.RECORDS.labels(name, "handled").inc()
+        changes.outcomes["handled"] += 1
 
 
 def _handle(working: Working, entry: Entry) -> Any:

@@ -18,6 +18,9 @@ OWN = (
     "update lane set next_seq = $4, tails = $5, lease_until = clock_timestamp() + $6::float8 * interval '1 second' "
     "where flow = $1 and lane = $2 and epoch = $3 returning 1"
 )
+UNSEEN = " and not exists (select 1 from seen where digest = any($7::uuid[]))"
+"""Added where the batch holds first-hand events: one that was handled before makes the statement write nothing."""
+
 OWN_UNFENCED = OWN.replace("epoch = $3", "epoch >= least($3, 0)")
 """Without the epoch check: only for the chaos campaign that shows that the check is needed."""
 
@@ -76,12 +79,16 @@ def statement_of(
     *,
     fenced: bool = True,
 ) -> tuple[str, list[Any]]:
-    """SQL and arguments of the batch's statement. It returns 1 where the lane was ours, 0 where nothing was written."""
+    """SQL and arguments of the batch's statement. It returns 1 where the batch was written, 0 where the lane is not ours
+    or where a first-hand event of the batch had been handled before."""
     where = (flow, lane)
     tails = json.dumps(memory.tails | changes.tails if changes.tails else memory.tails, separators=(",", ":"))
-    parts = [
-        Statement(OWN if fenced else OWN_UNFENCED, (flow, lane, memory.epoch, changes.next_seq, tails, lease))
-    ]
+    own = OWN if fenced else OWN_UNFENCED
+    claim = (flow, lane, memory.epoch, changes.next_seq, tails, lease)
+    if changes.seen:
+        parts = [Statement(own.replace(" returning 1", UNSEEN + " returning 1"), (*claim, changes.seen))]
+    else:
+        parts = [Statement(own, claim)]
     if changes.positions:
         parts.append(
             Statement(POSITIONS, (*where, list(changes.positions), list(changes.positions.values())))

@@ -7,8 +7,8 @@ load (rows; outbox published again) ─▶ attach (seek, resume) ─▶ [ wait �
 
 import asyncio
 import json
-from collections import deque
-from collections.abc import Sequence
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -32,6 +32,9 @@ from libs.timesource import TimeSource, jitter
 log = structlog.get_logger(__name__)
 
 
+REMEMBERED = 4_000
+"""First-hand events that a lane keeps in mind."""
+
 PARKED = "select key, count(*) from dead_letter where flow = $1 and lane = $2 and key <> '' group by key"
 
 
@@ -41,6 +44,14 @@ class Lost(Exception):
 
 class Stopped(Exception):
     """Too many records in a row were dead: a bad deploy. The lane does no more until the process is started again."""
+
+
+class Repeated(Exception):
+    """The batch wrote nothing: one of its first-hand events was handled before, or the lane is not ours."""
+
+    def __init__(self, digests: list[UUID]) -> None:
+        super().__init__("a first-hand event came again")
+        self.digests = digests
 
 
 class Refused(Exception):
@@ -120,6 +131,7 @@ class Lane:
         self._store = self.flow.store(index)
         self._memory: Memory | None = None
         self._effects = Effects(self.flow, shared.time, self._wake.set)
+        self._recent: OrderedDict[UUID, None] = OrderedDict()
         self._single = 0
         """So many batches hold one item each, to find the one that the database refuses."""
         self._replay = True
@@ -396,6 +408,12 @@ class Lane:
                 poison[found.place] = f"{type(found.fault).__name__}: {found.fault}"
                 replays = await self._without_failed(replays, found)
                 await self._reopen()
+            except Repeated as repeated:
+                before = await self._seen_before(repeated.digests)
+                if not before:
+                    raise Lost from None
+                self._remember(before)
+                await self._reopen()
             except Refused as refused:
                 log.error("the database refused a batch; its items are taken one by one", flow=self.flow.name,
                           lane=self.index, fault=repr(refused.__cause__)[:500])  # fmt: skip
@@ -421,7 +439,7 @@ class Lane:
         changes = working.changes
         intake = Intake(flow, state, self.lenient, "watermark" not in shared.limits.unsafe)
         entries = intake.records(records, changes)
-        entries = await without_seen(entries, changes, self._seen_before, flow.name)
+        entries = without_seen(entries, changes, self._recent)
         if not (self._single and records):
             entries = self._with_timers(intake, entries, records, now, limit)
             entries += [intake.performed(done, row) for done, row in self._effects.take(limit)]
@@ -456,14 +474,17 @@ class Lane:
                 raise Poison(entries[0].place, fault) from fault
             raise Refused(len(entries)) from fault
         if not ours:
-            raise Lost
+            if not changes.seen:
+                raise Lost
+            raise Repeated(changes.seen)
         state.outbox.clear()
         apply(state, changes)
+        self._remember(changes.seen)
         self._store.committed()
         self.renewed = self.progress = shared.time.monotonic()
         if changes.effects:
             self._effects.sync(state.effects, fresh=True)
-        self._measure(entries, now)
+        self._measure(entries, changes, now)
         return changes, entries
 
     def _with_timers(
@@ -488,6 +509,12 @@ class Lane:
                 merged.append(intake.timer(waiting.popleft()))
             merged.append(entry)
         return merged + [intake.timer(row) for row in waiting]
+
+    def _remember(self, digests: Iterable[UUID]) -> None:
+        """Providers repeat themselves within seconds: those repeats need no question to the database."""
+        self._recent.update(dict.fromkeys(digests))
+        while len(self._recent) > REMEMBERED:
+            self._recent.popitem(last=False)
 
     async def _seen_before(self, digests: list[UUID]) -> set[UUID]:
         return {
@@ -531,8 +558,14 @@ class Lane:
         dead = sum(1 for d in changes.dead if d.state == "dead" and d.key)
         self._state.dead_run = self._state.dead_run + dead if dead and dead == len(entries) else 0
 
-    def _measure(self, entries: list[Entry], now: datetime) -> None:
+    def _measure(self, entries: list[Entry], changes: Changes, now: datetime) -> None:
         name = self.flow.name
+        for outcome, count in changes.outcomes.items():
+            metrics.RECORDS.labels(name, outcome).inc(count)
+        for reason, count in changes.drops.items():
+            metrics.DROPPED.labels(name, reason).inc(count)
+        for dead in changes.dead:
+            metrics.DEAD.labels(name, dead.reason).inc()
         metrics.BATCH.labels(name).observe(len(entries))
         for entry in entries:
             if entry.timer is not None:

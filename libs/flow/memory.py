@@ -2,6 +2,7 @@
 
 import heapq
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -129,11 +130,9 @@ class Changes:
     dead: list[DeadRow] = field(default_factory=list)
     replayed: list[DeadRow] = field(default_factory=list)
     outgoing: list[Any] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(
-            self.positions or self.timers or self.effects or self.dead or self.replayed or self.outgoing
-        )
+    outcomes: Counter[str] = field(default_factory=Counter)
+    """How many records came to which end; counted once the batch is committed."""
+    drops: Counter[str] = field(default_factory=Counter)
 
 
 def apply(memory: Memory, changes: Changes) -> None:

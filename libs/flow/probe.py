@@ -1,22 +1,41 @@
-"""This file answers whether the broker is there, for processes that would not notice because they own no lanes."""
+"""This file answers whether the broker is there, also for a process that publishes nothing and owns no lane just now."""
 
 import asyncio
 
-from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection, collect_hosts, create_conn
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.admin import ApiVersionRequest
 
 
-async def broker_answers(kafka: str, *, within: float = 2.0) -> bool:
-    """Connect anew and ask for metadata. A broker that accepts connections and says nothing is not there."""
-    client = AIOKafkaClient(
-        bootstrap_servers=kafka, client_id="sambung-probe", request_timeout_ms=int(within * 1000)
-    )
-    try:
-        async with asyncio.timeout(within):
-            await client.bootstrap()
-    except (KafkaError, OSError, TimeoutError):
-        return False
-    else:
+class BrokerProbe:
+    """Keeps one connection of its own and asks the cheapest question over it."""
+
+    def __init__(self, kafka: str, *, within: float = 2.0) -> None:
+        self._kafka, self._within = kafka, within
+        self._connection: AIOKafkaConnection | None = None
+
+    async def answers(self) -> bool:
+        """Whether any bootstrap server answered in time. One that accepts connections and says nothing is not there."""
+        try:
+            async with asyncio.timeout(self._within):
+                if self._connection is None:
+                    self._connection = await self._connect()
+                await self._connection.send(ApiVersionRequest())
+        except (KafkaError, OSError, TimeoutError):
+            self.close()
+            return False
         return True
-    finally:
-        await client.close()
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    async def _connect(self) -> AIOKafkaConnection:
+        fault: Exception = OSError("no bootstrap server is named")
+        for host, port, _ in collect_hosts(self._kafka):
+            try:
+                return await create_conn(host, port, client_id="sambung-probe")
+            except (KafkaError, OSError) as refused:
+                fault = refused
+        raise fault

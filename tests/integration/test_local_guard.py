@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from deploy.local import process as process_module
 from deploy.local.process import GUARD, GuardedProcess
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +22,7 @@ STUBBORN = ("sh", "-c", "trap '' TERM; sleep 300 & echo ready; while :; do wait;
 STARTER = """
 import sys
 from pathlib import Path
+from deploy.local import process as process_module
 from deploy.local.process import GuardedProcess
 scratch, command = Path(sys.argv[1]), sys.argv[2:]
 server = GuardedProcess(command, log=scratch / "server.log", grace=0.3, scratch=scratch)
@@ -47,12 +49,16 @@ def starter(scratch: Path, *command: str) -> Iterator[tuple[subprocess.Popen[str
         yield process, psutil.Process(int(process.stdout.readline()))
 
 
-def gone(process: psutil.Process, seconds: float = 10) -> bool:
-    try:
-        process.wait(seconds)
-    except psutil.TimeoutExpired:
-        return False
-    return True
+def gone(process: psutil.Process) -> bool:
+    """Within ten seconds. An orphan that process 1 has not collected yet counts as gone."""
+
+    def is_over() -> bool:
+        try:
+            return process.status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    return until(is_over)
 
 
 def until(condition: Callable[[], object], seconds: float = 10) -> bool:
@@ -112,6 +118,20 @@ def test_stop_waits_for_the_end_and_keeps_the_data(scratch: Path) -> None:
     assert not process.is_running()
     assert not server.running
     assert scratch.exists()
+
+
+def test_stop_ends_the_server_even_when_its_guard_hangs(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_module, "GUARD_MARGIN", 0.2)
+    server = GuardedProcess(SLEEP, log=scratch / "server.log", grace=0.1)
+    process = psutil.Process(server.pid)
+    guard = process.parent()
+    assert guard
+    guard.suspend()
+    server.stop()
+    assert gone(process)
+    assert not guard.is_running()
 
 
 def test_kill_ends_a_suspended_server_and_keeps_the_data(scratch: Path) -> None:
