@@ -40,6 +40,8 @@ SESSION = {
     # A lane's commit that was lost after its events went out would use its sequences again.
     "synchronous_commit": "on",
     "jit": "off",
+    # Every statement is a look-up by key: planning a batch's statement anew each time costs more than running it.
+    "plan_cache_mode": "force_generic_plan",
 }
 
 TCP = {

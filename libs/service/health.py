@@ -1,7 +1,7 @@
 """This file answers "are you well?" from progress: alive means a restart would not help, ready means work is being done."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -34,6 +34,13 @@ class FlowHealth(Protocol):
     def details(self) -> dict[str, Any]: ...
 
 
+class Probe(Protocol):
+    """What libs.flow.probe does."""
+
+    async def answers(self) -> bool: ...
+    def close(self) -> None: ...
+
+
 @dataclass
 class Health:
     """The state of one process. Its owner moves `phase`; the answers are for /healthz, /readyz and the supervisor."""
@@ -44,7 +51,7 @@ class Health:
     """What a start is waiting for, in words."""
     flows: Callable[[], FlowHealth] | None = None
     broker: bool | None = None
-    """Set by `probe` in a process without flows; with flows the runner knows from progress."""
+    """Set by `probe`. Flows alone would not tell: without new records, a silent broker looks like a quiet day."""
     lags: deque[float] = field(default_factory=lambda: deque(maxlen=LAGS_KEPT))
 
     def alive(self) -> tuple[bool, dict[str, Any]]:
@@ -89,8 +96,11 @@ async def measure(health: Health, time: TimeSource, stuck: Callable[[], None]) -
             return
 
 
-async def probe(health: Health, answers: Callable[[], Awaitable[bool]], time: TimeSource) -> None:
-    """Ask now and then whether the broker is there, on behalf of a process that has no lanes to tell it."""
-    while True:
-        health.broker = await answers()
-        await time.sleep(PROBE_EVERY)
+async def probe(health: Health, broker: Probe, time: TimeSource) -> None:
+    """Ask now and then whether the broker is there."""
+    try:
+        while True:
+            health.broker = await broker.answers()
+            await time.sleep(PROBE_EVERY)
+    finally:
+        broker.close()

@@ -54,8 +54,9 @@ def configure(service: str, level: str = "INFO", stream: TextIO | None = None) -
 
 
 def redact(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """Black out what must not be kept: values under telling names, and secrets inside texts."""
-    return {key: _clean(key, value) for key, value in event.items()}
+    """Black out what must not be kept: values under telling names, and secrets inside texts. What happened comes first."""
+    first = {key: event.pop(key) for key in ("at", "level", "event") if key in event}
+    return {key: _clean(key, value) for key, value in {**first, **event}.items()}
 
 
 def _clean(key: str, value: Any) -> Any:

@@ -20,7 +20,7 @@ from fastapi import APIRouter
 
 from libs.flow.database import Database, DatabaseAway
 from libs.flow.flow import Flow, FlowError
-from libs.flow.probe import broker_answers
+from libs.flow.probe import BrokerProbe
 from libs.flow.publisher import Publisher
 from libs.flow.runner import Runner
 from libs.flow.schema import MigrationChanged, migrate
@@ -196,13 +196,11 @@ class Process(Generic[S]):
             )
         if settings.postgres:
             await self._database.start()
+        await self._beside("probe", probe(self._health, BrokerProbe(settings.kafka), self._time))
         if app.flows:
             self._health.flows = self._runner.health
             self._health.waiting_for = "broker and database"
             await self._runner.start()
-        else:
-            answers = partial(broker_answers, settings.kafka)
-            await self._beside("probe", probe(self._health, answers, self._time))
         self._health.waiting_for = "background work"
         for background in app.background:
             await self._backgrounds.enter_async_context(background())

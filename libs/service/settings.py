@@ -2,21 +2,24 @@
 
 import difflib
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from libs.workspace.durations import parse_duration
+
 PREFIX = "SAMBUNG_"
+HIGHEST_PORT = 65_535
 S = TypeVar("S", bound="ServiceSettings")
 
 _EXPECTED = {
     "int_parsing": "expected a whole number",
     "int_from_float": "expected a whole number",
     "bool_parsing": "expected true or false",
-    "time_delta_parsing": "expected seconds, or an ISO 8601 duration such as PT30S",
 }
 _CONFIDENTIAL = ("secret", "token", "password", "postgres", "key")
 """Settings whose name holds one of these are not shown; a database address may carry a password."""
@@ -33,13 +36,14 @@ class SettingsProblems(ValueError):
 def _addresses(value: str) -> str:
     for address in value.split(","):
         host, _, port = address.strip().rpartition(":")
-        if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        if not host or not port.isdecimal() or not 0 < int(port) <= HIGHEST_PORT:
             raise ValueError("expected host:port, or several with commas between")
     return value
 
 
 def _database(value: str) -> str:
-    if not value.startswith(("postgresql://", "postgres://")):
+    # Empty only where a service without tables says so by its default.
+    if value and not value.startswith(("postgresql://", "postgres://")):
         raise ValueError("expected postgresql://user@host/database")
     return value
 
@@ -63,9 +67,24 @@ class ServiceSettings(BaseSettings):
     workspace: Path
     """The workspace file."""
     host: str = "127.0.0.1"
-    port: int = Field(ge=0, le=65_535)
+    port: int
     """Where HTTP is served; 0 takes a free port."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("port")
+    @classmethod
+    def _port(cls, value: int) -> int:
+        # By name, so that it holds also where a service declares the field again with a default of its own.
+        if not 0 <= value <= HIGHEST_PORT:
+            raise ValueError(f"expected a port, 0 to {HIGHEST_PORT}")
+        return value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _duration(cls, value: object, field: ValidationInfo) -> object:
+        """Durations are written as in the workspace file."""
+        wanted = cls.model_fields[field.field_name or ""].annotation
+        return parse_duration(value) if wanted is timedelta and isinstance(value, str) else value
 
 
 def read_settings(of: type[S]) -> S:
@@ -89,7 +108,7 @@ def _sentence(of: type[ServiceSettings], error: ErrorDetails) -> str:
     where = ".".join([variable, *map(str, error["loc"][1:])])
     if error["type"] == "missing":
         others = [other for other in os.environ if other.startswith(PREFIX) and other not in variables(of)]
-        close = difflib.get_close_matches(variable, others, n=1)
+        close = difflib.get_close_matches(variable, others, n=1, cutoff=0.85)
         return f"{where}: is not set — expected {_about(of, name)}" + (
             f"; {close[0]} is set" if close else ""
         )
@@ -123,5 +142,7 @@ def _expected(error: ErrorDetails) -> str:
             return f"expected {context['expected']}"
         case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
             return error["msg"].replace("Input should be", "expected a value")
+        case "too_short" | "string_too_short":
+            return f"expected at least {context['min_length']} characters"
         case kind:
             return _EXPECTED.get(kind, error["msg"].replace("Input should be", "expected"))

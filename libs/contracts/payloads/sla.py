@@ -18,14 +18,22 @@ class ClockEvent(Payload):
     occurred_at: Time
     version: int
     """Counts this clock's events from 1 without gaps."""
+    corrects_breach: bool = False
+    """What was in time came late on the stream: a breach of this clock that was published did not happen."""
 
 
 class ClockStarted(ClockEvent):
+    """Said again of a clock that had ended, where what came late on the stream shows that it goes on."""
+
     type = "clock.started.v1"
     target_seconds: float
+    policy_version: str | None = None
+    """Version of the workspace whose policy the clock keeps to its end."""
 
 
 class ClockPaused(ClockEvent):
+    """`due_at` is the deadline as it would be if the clock went on at once."""
+
     type = "clock.paused.v1"
     reason: str
 
@@ -43,10 +51,10 @@ class ClockWarned(ClockEvent):
 
 
 class ClockMet(ClockEvent):
-    """With `corrects_breach`, an answer that was in time arrived late on the stream and takes a breach back."""
+    """What the clock waited for happened; after a breach that is not corrected, too late. Said again with an earlier
+    `occurred_at` where that came late on the stream."""
 
     type = "clock.met.v1"
-    corrects_breach: bool = False
 
 
 class ClockBreached(ClockEvent):
@@ -54,5 +62,7 @@ class ClockBreached(ClockEvent):
 
 
 class ClockCancelled(ClockEvent):
+    """`resolved`: nothing to answer any more; `superseded`: by what came late, it should never have been started."""
+
     type = "clock.cancelled.v1"
     reason: str
