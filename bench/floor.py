@@ -46,7 +46,9 @@ async def producer() -> AIOKafkaProducer:
 
 
 async def consumer(*topics: str) -> AIOKafkaConsumer:
-    made = AIOKafkaConsumer(bootstrap_servers=KAFKA, enable_auto_commit=False, fetch_max_wait_ms=FETCH_WAIT_MS)
+    made = AIOKafkaConsumer(
+        bootstrap_servers=KAFKA, enable_auto_commit=False, fetch_max_wait_ms=FETCH_WAIT_MS
+    )
     await made.start()
     tps = [TopicPartition(topic, i) for topic in topics for i in range(topic_map().partitions)]
     made.assign(tps)
@@ -55,7 +57,9 @@ async def consumer(*topics: str) -> AIOKafkaConsumer:
 
 
 def serve(app: Any, port: int) -> uvicorn.Server:
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", access_log=False, lifespan="off")
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=port, log_level="warning", access_log=False, lifespan="off"
+    )
     return uvicorn.Server(config)
 
 
@@ -110,7 +114,9 @@ async def worker(port: int) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 
-    await asyncio.gather(hop("floor-in", "floor-one"), hop("floor-one", "floor-two"), serve(app, port).serve())
+    await asyncio.gather(
+        hop("floor-in", "floor-one"), hop("floor-one", "floor-two"), serve(app, port).serve()
+    )
 
 
 async def screen(port: int) -> None:
@@ -123,7 +129,13 @@ async def screen(port: int) -> None:
             batches: dict[Any, list[Any]] = await taken.getmany(timeout_ms=200, max_records=2000)
             for tp, records in batches.items():
                 for record in records:
-                    frame = json.dumps({"hops": 2 if tp.topic == "floor-one" else 3, "key": record.key.decode(), "body": json.loads(record.value)})
+                    frame = json.dumps(
+                        {
+                            "hops": 2 if tp.topic == "floor-one" else 3,
+                            "key": record.key.decode(),
+                            "body": json.loads(record.value),
+                        }
+                    )
                     for queue in sockets:
                         queue.put_nowait(frame)
 

@@ -81,7 +81,9 @@ class Screens:
                 self._block.screens.setdefault(what, []).append(now - due)
 
 
-async def drive(posts: Sequence[Post], rate: float, screens: Screens, wanted: str, *, patience: float = 15.0) -> Block:
+async def drive(
+    posts: Sequence[Post], rate: float, screens: Screens, wanted: str, *, patience: float = 15.0
+) -> Block:
     """Send the posts at the rate; wait until the screens have shown them all, or patience (seconds) ends."""
     block = Block(rate)
     start = time.monotonic() + 0.2

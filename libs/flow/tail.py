@@ -20,10 +20,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """How far a flow has read: next offset by (topic, partition), last sequence by (topic, source)."""
+    """How far a flow has read: next offset by (topic, partition), last sequence by (topic, partition, source)."""
 
     positions: dict[tuple[str, int], int]
-    watermarks: dict[tuple[str, str], int] = field(default_factory=dict)
+    watermarks: dict[tuple[str, int, str], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ class Tailed:
 async def read_marks(db: Reader, *, flow: str) -> Marks:
     """The marks of a flow's lanes. Read them and the flow's tables in one repeatable-read transaction."""
     positions = await db.fetch('select topic, lane, next_offset from "position" where flow = $1', flow)
-    watermarks = await db.fetch("select topic, source, seq from watermark where flow = $1", flow)
+    watermarks = await db.fetch("select topic, lane, source, seq from watermark where flow = $1", flow)
     return Marks(
         {(row["topic"], row["lane"]): row["next_offset"] for row in positions},
-        {(row["topic"], row["source"]): row["seq"] for row in watermarks},
+        {(row["topic"], row["lane"], row["source"]): row["seq"] for row in watermarks},
     )
 
 
@@ -65,7 +65,7 @@ class Tail:
         self._fetch_wait_ms, self._time = fetch_wait_ms, time or SystemTime()
         self._partitions = topic_map().partitions
         self._next: dict[tuple[str, int], int] = {}
-        self._watermarks: dict[tuple[str, str], int] = {}
+        self._watermarks: dict[tuple[str, int, str], int] = {}
         self._consumer: AIOKafkaConsumer | None = None
         self._task: asyncio.Task[None] | None = None
         self.fetched_at: float | None = None
@@ -169,7 +169,7 @@ class Tail:
         try:
             envelope = decode_envelope(record.headers)
             if envelope.sequence:
-                slot = (topic, envelope.source)
+                slot = (topic, partition, envelope.source)
                 mark = self._watermarks.get(slot)
                 if mark is not None and envelope.sequence <= mark:
                     return

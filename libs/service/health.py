@@ -79,21 +79,22 @@ class Health:
         return ready, details
 
 
-async def measure(health: Health, time: TimeSource, stuck: Callable[[], None]) -> None:
-    """Keep the event loop's lag and the gauges; call `stuck` when nothing but a restart helps."""
-    alive_at = time.monotonic()
-    while True:
+class Stuck(Exception):
+    """This process does not recover by itself; another one in its place may."""
+
+
+async def measure(health: Health, time: TimeSource) -> None:
+    """Keep the event loop's lag and the gauges. Raises Stuck when nothing but a restart helps."""
+    # Counted in looks, not in time: a process that was suspended must be allowed to find its feet.
+    bad_looks = 0
+    while bad_looks * TICK < STUCK_FOR:
         before = time.monotonic()
         await time.sleep(TICK)
-        now = time.monotonic()
-        health.lags.append(max(0.0, now - before - TICK))
+        health.lags.append(max(0.0, time.monotonic() - before - TICK))
         metrics.LOOP_LAG.set(max(health.lags))
         health.ready()
-        if health.alive()[0]:
-            alive_at = now
-        elif now - alive_at > STUCK_FOR:
-            stuck()
-            return
+        bad_looks = 0 if health.alive()[0] else bad_looks + 1
+    raise Stuck(f"not alive for {STUCK_FOR:.0f} s")
 
 
 async def probe(health: Health, broker: Probe, time: TimeSource) -> None:

@@ -188,7 +188,7 @@ class Process(Generic[S]):
         self._http = HttpServer(self._edge, listener, self.died)
         await self._http.start()
         self._log.info("starting", address=self._http.address, workspace=self._workspace.version)
-        await self._beside("health", measure(self._health, self._time, partial(self.died, "lanes")))
+        await self._beside("health", measure(self._health, self._time))
         await self._until("the broker", partial(verify, settings.kafka), BrokerAway)
         if app.flows:
             await self._until(
