@@ -186,7 +186,7 @@ class Intake:
             place,
             key,
             handler=handler,
-            cause=envelope.name,
+            cause=envelope.name.replace("\0", "�"),  # kept with timers and effects; Postgres takes no NUL
             traceparent=envelope.traceparent,
             workspace=envelope.workspace,
             recorded_at=envelope.recorded_at,

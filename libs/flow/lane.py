@@ -72,7 +72,7 @@ class Limits:
     look: float = 0.25
     grace: float = 1.5
     stuck: float = 12.0
-    fetch_wait_ms: int = 20
+    fetch_wait_ms: int = 50
     dead_in_a_row: int = 100
     unsafe: frozenset[str] = field(default_factory=frozenset)
     """`epoch`, `watermark`: checks switched off by the chaos campaign to show that it can fail. Never else."""
@@ -167,6 +167,11 @@ class Lane:
     def leave(self) -> None:
         """Hand the lane back after the batch under way."""
         self.assigned = False
+        self._wake.set()
+
+    def begin_anew(self) -> None:
+        """Something under the lane changed: read its rows and the log's range again."""
+        self.ready = False
         self._wake.set()
 
     def look_for_replays(self) -> None:

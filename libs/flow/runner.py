@@ -60,7 +60,12 @@ class Runner:
         partitions = topic_map().partitions
         self._feeds = {
             flow.name: KafkaFeed(
-                kafka, flow.name, list(flow.reads), partitions, self._time, self._limits.fetch_wait_ms
+                kafka,
+                flow.name,
+                list(flow.reads),
+                partitions=partitions,
+                time=self._time,
+                fetch_wait_ms=self._limits.fetch_wait_ms,
             )
             for flow in flows
         }

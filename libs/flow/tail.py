@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from libs.contracts.envelope import EnvelopeError, Event, decode_envelope, decode_payload
 from libs.contracts.topics import topic_map
-from libs.flow.intake import consumer
+from libs.flow.fetching import Fetching
+from libs.flow.offsets import Offsets
 from libs.flow.store import Reader
+from libs.flow.wire import Incoming
 from libs.timesource import SystemTime, TimeSource
 
 log = structlog.get_logger(__name__)
@@ -57,7 +58,7 @@ class Tail:
         topics: Sequence[str],
         on_event: Callable[[Tailed], None],
         *,
-        fetch_wait_ms: int = 20,
+        fetch_wait_ms: int = 50,
         time: TimeSource | None = None,
         client: str = "sambung-tail",
     ) -> None:
@@ -66,31 +67,46 @@ class Tail:
         self._partitions = topic_map().partitions
         self._next: dict[tuple[str, int], int] = {}
         self._watermarks: dict[tuple[str, int, str], int] = {}
-        self._consumer: AIOKafkaConsumer | None = None
-        self._task: asyncio.Task[None] | None = None
-        self.fetched_at: float | None = None
+        self._again: set[asyncio.Task[None]] = set()
+        slots = [(topic, i) for topic in self._topics for i in range(self._partitions)]
+        self._slots = slots
+        self._offsets = Offsets(kafka, f"{client}-offsets", None, slots)
+        self._fetching = Fetching(
+            kafka,
+            client,
+            self._topics,
+            self._take,
+            self._out_of_range,
+            time=self._time,
+            wait_ms=fetch_wait_ms,
+        )
 
     async def start(self, marks: Marks | None) -> None:
         """Begin at the marks; None begins at the end of the log. Waits for the broker as long as it takes."""
-        everything = [(topic, i) for topic in self._topics for i in range(self._partitions)]
         if marks is not None:
-            self._next = {slot: marks.positions.get(slot, 0) for slot in everything}
+            self._next = {slot: marks.positions.get(slot, 0) for slot in self._slots}
             self._watermarks = {
                 slot: seq for slot, seq in marks.watermarks.items() if slot[0] in self._topics
             }
-        while self._consumer is None:
+        while True:
             try:
-                await self._connect()
+                starts, ends = await self._offsets.range(self._slots)
+                await self._fetching.start()
+                break
             except (KafkaError, OSError, TimeoutError) as fault:
                 log.warning("waiting for the broker", fault=repr(fault)[:200])
                 await self._time.sleep(0.5)
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        for slot in self._slots:
+            wanted = self._next.setdefault(slot, ends[slot])
+            if not starts[slot] <= wanted <= ends[slot]:
+                self._out_of_log(slot, wanted)
+                self._next[slot] = min(max(wanted, starts[slot]), ends[slot])
+            self._fetching.want(*slot, self._next[slot])
+        await self._offsets.stop()
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        await self._disconnect()
+        await self._fetching.stop()
+        await self._offsets.stop()
 
     def vector(self) -> dict[str, list[int]]:
         """Topic -> next offset of each partition: everything before it has been given to `on_event`."""
@@ -99,71 +115,44 @@ class Tail:
         }
 
     @property
+    def fetched_at(self) -> float | None:
+        """When a broker last answered (monotonic seconds)."""
+        return self._fetching.fetched_at
+
+    @property
     def connected(self) -> bool:
         return self.fetched_at is not None and self._time.monotonic() - self.fetched_at < 5
 
-    async def _connect(self) -> None:
-        fresh = consumer(self._kafka, self._client, None, self._fetch_wait_ms)
-        try:
-            async with asyncio.timeout(10):
-                await fresh.start()
-                tps = [TopicPartition(topic, i) for topic in self._topics for i in range(self._partitions)]
-                fresh.assign(tps)
-                starts = await fresh.beginning_offsets(tps)
-                ends = await fresh.end_offsets(tps)
-        except BaseException:
-            await _close(fresh)
-            raise
-        for tp in tps:
-            slot = (tp.topic, tp.partition)
-            wanted = self._next.setdefault(slot, ends[tp])
-            if not starts[tp] <= wanted <= ends[tp]:
-                log.error("the log does not reach back, or does not go on, to where this tail was", topic=tp.topic,
-                          partition=tp.partition, wanted=wanted, start=starts[tp], end=ends[tp])  # fmt: skip
-                wanted = self._next[slot] = min(max(wanted, starts[tp]), ends[tp])
-            fresh.seek(tp, wanted)
-        self._consumer = fresh
+    def _take(self, topic: str, partition: int, records: list[Incoming], _end: int) -> None:
+        for record in records:
+            self._next[(topic, partition)] = record.offset + 1
+            self._give(topic, partition, record)
 
-    async def _disconnect(self) -> None:
-        old, self._consumer = self._consumer, None
-        if old is not None:
-            await _close(old)
+    def _out_of_range(self, topic: str, partition: int, offset: int) -> None:
+        self._out_of_log((topic, partition), offset)
+        task = asyncio.get_running_loop().create_task(self._begin_again((topic, partition), offset))
+        self._again.add(task)
+        task.add_done_callback(self._again.discard)
 
-    async def _run(self) -> None:
-        failures = 0
+    async def _begin_again(self, slot: tuple[str, int], offset: int) -> None:
         while True:
             try:
-                await self._take()
-                failures = 0
-            except asyncio.CancelledError:
-                raise
-            except Exception as fault:
-                failures += 1
-                log.warning("following failed", fault=repr(fault)[:200])
-                await self._time.sleep(0.2)
-                if failures >= 10 or self._consumer is None:
-                    failures = 0
-                    await self._disconnect()
-                    try:
-                        await self._connect()
-                    except (KafkaError, OSError, TimeoutError) as away:
-                        log.warning("the broker is away", fault=repr(away)[:200])
+                starts, ends = await self._offsets.range([slot])
+            except OSError as fault:
+                log.warning("waiting for the broker", fault=repr(fault)[:200])
+                await self._time.sleep(0.5)
+            else:
+                self._next[slot] = min(max(offset, starts[slot]), ends[slot])
+                self._fetching.want(*slot, self._next[slot])
+                return
 
-    async def _take(self) -> None:
-        c = self._consumer
-        if c is None:
-            raise OSError("no consumer")
-        if c._fetcher._fetch_task.done():
-            await self._disconnect()
-            raise OSError("the consumer's fetcher died")
-        batches: dict[Any, list[Any]] = await c.getmany(timeout_ms=200, max_records=2000)
-        self.fetched_at = self._time.monotonic()
-        for tp, records in batches.items():
-            for record in records:
-                if record.offset < self._next[(tp.topic, tp.partition)]:
-                    continue
-                self._next[(tp.topic, tp.partition)] = record.offset + 1
-                self._give(tp.topic, tp.partition, record)
+    def _out_of_log(self, slot: tuple[str, int], wanted: int) -> None:
+        log.error(
+            "the log does not hold the offset at which this tail goes on",
+            topic=slot[0],
+            partition=slot[1],
+            wanted=wanted,
+        )
 
     def _give(self, topic: str, partition: int, record: Any) -> None:
         try:
@@ -185,11 +174,3 @@ class Tail:
         self._on_event(
             Tailed(topic, partition, record.offset, Event(envelope, data, (record.key or b"").decode()))
         )
-
-
-async def _close(old: AIOKafkaConsumer) -> None:
-    try:
-        async with asyncio.timeout(3):
-            await old.stop()
-    except Exception as fault:  # what is left of it is garbage
-        log.debug("consumer ended untidily", fault=repr(fault)[:200])
