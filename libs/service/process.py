@@ -123,9 +123,8 @@ class Process(Generic[S]):
             self._task.uncancel()
         except Exception as fault:
             self._could_not_start(fault)
+        # The handlers stay: a second signal on the way out must not turn a clean end into a kill.
         await self._drain()
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
         return self._status
 
     def _told(self, number: signal.Signals) -> None:

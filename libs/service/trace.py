@@ -36,7 +36,8 @@ def child(traceparent: str) -> str:
         or not int(found[2], 16)
         or not int(found[3], 16)
     ):
-        return f"00-{random_token(16)}-{random_token(8)}-01"
+        ids = random_token(24)
+        return f"00-{ids[:32]}-{ids[32:]}-01"
     return f"00-{found[2]}-{random_token(8)}-{found[4]}"
 
 

@@ -1,0 +1,177 @@
+"""This file keeps all state of one pool: work items, agents, and the indexes that are functions of them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from libs.contracts.vocabulary import Presence, WorkState
+from services.router.assignment.domain.agents import AgentState
+from services.router.assignment.domain.policy import Policy
+from services.router.assignment.domain.roster import Roster
+from services.router.assignment.domain.strategies import STRATEGIES, Standing
+from services.router.assignment.domain.waiting import Waiting
+from services.router.assignment.domain.work import ENDED, TAKES_CAPACITY, WorkItem
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Rows to write: `ended` items are to be deleted."""
+
+    items: tuple[WorkItem, ...]
+    ended: tuple[WorkItem, ...]
+    agents: tuple[AgentState, ...]
+
+
+class Book:
+    """Items and agents change through `put_item` and `put_agent` alone, which keep the indexes true and note what to write.
+
+    Everything else here is derived: a book built from the rows of another is equal to it.
+    """
+
+    def __init__(
+        self, policy: Policy, lane: int, items: Iterable[WorkItem] = (), agents: Iterable[AgentState] = ()
+    ) -> None:
+        self.policy, self.lane = policy, lane
+        self.items: dict[str, WorkItem] = {}
+        self.agents: dict[str, AgentState] = {
+            spec.agent_id: self.newcomer(spec.agent_id) for spec in policy.agents.values()
+        }
+        self.pending: dict[str, str] = {}
+        """Reservation that stands -> work item."""
+        self.waiting = Waiting()
+        self.roster = Roster(list(policy.agents.values()))
+        self.over: dict[str, int] = {}
+        """Agent -> units above capacity that a forced assignment or a lowered capacity left."""
+        self.turn = 0
+        self._order = STRATEGIES[policy.strategy]
+        self._held: dict[str, dict[str, WorkItem]] = {}
+        self._loads: dict[str, int] = {}
+        self._saved_heartbeat: dict[str, datetime | None] = {}
+        self._changed_items: dict[str, WorkItem] = {}
+        self._changed_agents: dict[str, AgentState] = {}
+        for agent in agents:
+            self.agents[agent.agent_id] = agent
+            self._saved_heartbeat[agent.agent_id] = agent.heartbeat_at
+        for item in items:
+            self.items[item.work_item_id] = item
+            self._index(item)
+        for holder in self._held:
+            self.agents.setdefault(holder, self.newcomer(holder))
+        self.turn = max((a.touched for a in self.agents.values()), default=0)
+        self.turn = max(self.turn, max((i.offer_turn for i in self.items.values()), default=0))
+        for agent_id in self.agents:
+            self.settle_over(agent_id, raised=True)
+            self._place(agent_id)
+
+    def newcomer(self, agent_id: str) -> AgentState:
+        """An agent of whom nothing is recorded."""
+        spec = self.policy.agents.get(agent_id)
+        return AgentState(self.policy.pool, agent_id, self.lane, capacity=spec.capacity if spec else 0)
+
+    def next_turn(self) -> int:
+        self.turn += 1
+        return self.turn
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def load(self, agent_id: str) -> int:
+        """Units taken by what is offered to the agent, held, or wrapped up."""
+        return self._loads.get(agent_id, 0)
+
+    def room(self, agent_id: str) -> int:
+        return self.agents[agent_id].capacity - self.load(agent_id)
+
+    def held_by(self, agent_id: str, *states: WorkState) -> list[WorkItem]:
+        """What makes up the load (of these states only, where given), by id."""
+        held = self._held.get(agent_id, {})
+        return [held[i] for i in sorted(held) if not states or held[i].state in states]
+
+    def is_free(self, agent_id: str) -> bool:
+        """Available, of this pool, and with room for something."""
+        return self.roster.key(agent_id) is not None
+
+    # -- changing -----------------------------------------------------------------------------------------------------
+
+    def put_item(self, item: WorkItem) -> None:
+        """Insert, replace, or (an ended one) drop."""
+        old = self.items.get(item.work_item_id)
+        if old is not None:
+            self._unindex(old)
+        if item.state in ENDED:
+            self.items.pop(item.work_item_id, None)
+        else:
+            self.items[item.work_item_id] = item
+            self._index(item)
+        self._changed_items[item.work_item_id] = item
+        if old is not None and old.agent_id is not None and old.agent_id != item.agent_id:
+            self.settle_over(old.agent_id)
+            self._place(old.agent_id)
+        if item.agent_id is not None and item.state not in ENDED:
+            self._place(item.agent_id)
+
+    def put_agent(self, agent: AgentState) -> None:
+        self.agents[agent.agent_id] = agent
+        self._changed_agents[agent.agent_id] = agent
+        self._saved_heartbeat[agent.agent_id] = agent.heartbeat_at
+        self._place(agent.agent_id)
+
+    def beat(self, agent: AgentState) -> None:
+        """Keep a later heartbeat. The row is written once half a lease has passed, not at each beat."""
+        saved = self._saved_heartbeat.get(agent.agent_id)
+        if (
+            saved is None
+            or agent.heartbeat_at is None
+            or agent.heartbeat_at - saved >= self.policy.presence_lease / 2
+        ):
+            self.put_agent(agent)
+        else:
+            self.agents[agent.agent_id] = agent
+            if agent.agent_id in self._changed_agents:
+                self._changed_agents[agent.agent_id] = agent
+
+    def settle_over(self, agent_id: str, *, raised: bool = False) -> None:
+        """What is above capacity is let stand where it was forced (`raised`), and never grows by itself."""
+        above = max(0, -self.room(agent_id))
+        allowed = above if raised else min(above, self.over.get(agent_id, 0))
+        if allowed:
+            self.over[agent_id] = allowed
+        else:
+            self.over.pop(agent_id, None)
+
+    def take_changes(self) -> Changes:
+        """What was put since the last call."""
+        items = tuple(i for i in self._changed_items.values() if i.state not in ENDED)
+        ended = tuple(i for i in self._changed_items.values() if i.state in ENDED)
+        changes = Changes(items, ended, tuple(self._changed_agents.values()))
+        self._changed_items.clear()
+        self._changed_agents.clear()
+        return changes
+
+    def _index(self, item: WorkItem) -> None:
+        if item.state is WorkState.QUEUED:
+            self.waiting.add(item)
+        if item.state in TAKES_CAPACITY and item.agent_id is not None:
+            self._held.setdefault(item.agent_id, {})[item.work_item_id] = item
+            self._loads[item.agent_id] = self.load(item.agent_id) + item.units
+        if item.state is WorkState.OFFERED and item.reservation_id is not None:
+            self.pending[item.reservation_id] = item.work_item_id
+
+    def _unindex(self, item: WorkItem) -> None:
+        if item.state is WorkState.QUEUED:
+            self.waiting.remove(item)
+        if item.state in TAKES_CAPACITY and item.agent_id is not None:
+            del self._held[item.agent_id][item.work_item_id]
+            self._loads[item.agent_id] -= item.units
+        if item.state is WorkState.OFFERED and item.reservation_id is not None:
+            del self.pending[item.reservation_id]
+
+    def _place(self, agent_id: str) -> None:
+        agent = self.agents[agent_id]
+        free = agent.listed and agent.presence is Presence.AVAILABLE and self.room(agent_id) > 0
+        if not free:
+            self.roster.place(agent_id, None)
+            return
+        offers = (i.offer_turn for i in self._held.get(agent_id, {}).values() if i.state is WorkState.OFFERED)
+        touched = max(agent.touched, max(offers, default=0))
+        standing = Standing(agent_id, touched, self.load(agent_id), agent.capacity)
+        self.roster.place(agent_id, self._order(standing))

@@ -1,0 +1,151 @@
+"""This file holds what the engine answers: facts about work and agents, each with what is needed to publish it, and reminders."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from services.router.assignment.domain.agents import AgentState
+from services.router.assignment.domain.inputs import Lapse
+from services.router.assignment.domain.work import WorkItem
+
+
+class Ending(StrEnum):
+    """How a reservation ended."""
+
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    EXPIRED = "expired"
+    RESCINDED = "rescinded"
+
+
+class Code(StrEnum):
+    """How a command was answered. The words are stable: desktops act on them."""
+
+    OK = "ok"
+    EXPIRED = "expired"
+    DECLINED = "declined"
+    RESCINDED = "rescinded"
+    NOT_YOURS = "not_yours"
+    NOT_WRAPPING = "not_wrapping"
+    UNKNOWN_AGENT = "unknown_agent"
+    UNKNOWN_WORK = "unknown_work"
+    UNKNOWN_PRESENCE = "unknown_presence"
+    FORBIDDEN = "forbidden"
+    OFFLINE = "offline"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    command_id: str
+    code: Code
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One agent in a decision; `rejected` is the first reason in words. `score` is what the strategy compared."""
+
+    agent_id: str
+    rejected: str | None = None
+    score: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a decision came out as it did. `considered` counts all agents; `candidates` lists a few of them."""
+
+    policy: str
+    policy_version: str
+    strategy: str
+    chosen: str | None
+    candidates: tuple[Candidate, ...]
+    considered: int
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something that became true of a work item. `item` is the item after it; its `changed_at` is the time of the fact."""
+
+    item: WorkItem
+
+
+@dataclass(frozen=True, slots=True)
+class Queued(Fact):
+    reason: str
+    explanation: Explanation
+
+
+@dataclass(frozen=True, slots=True)
+class Offered(Fact):
+    explanation: Explanation
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationEnded(Fact):
+    reservation_id: str
+    agent_id: str
+    ending: Ending
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned(Fact):
+    agent_id: str
+    explanation: Explanation
+    reservation_id: str | None = None
+    forced_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapping(Fact):
+    agent_id: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Completed(Fact):
+    agent_id: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled(Fact):
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentChange:
+    """An agent after a change, or unchanged with an answer."""
+
+    agent: AgentState
+    load: int
+    work_item_ids: tuple[str, ...]
+    at: datetime
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remind:
+    """Tell the engine `lapse` at `due`. A reminder with the same id takes its place."""
+
+    id: str
+    due: datetime
+    lapse: Lapse
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """There was nothing to do; `reason` is a stable word."""
+
+    reason: str
+
+
+WorkFact = Queued | Offered | ReservationEnded | Assigned | Wrapping | Completed | Cancelled
+Decision = WorkFact | AgentChange | Remind | Forget | Ignored

@@ -1,0 +1,112 @@
+"""This file holds what the engine is told: requests about work, commands of agents, and lapses of what it asked to be reminded of."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from libs.contracts.vocabulary import Channel, Presence
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A conversation wants attention."""
+
+    work_item_id: str
+    conversation_id: str
+    contact_point_id: str
+    queue: str
+    channel: Channel
+    requested_at: datetime
+    skills: dict[str, int] = field(default_factory=dict)
+    priority: int = 0
+    due_at: datetime | None = None
+    last_agent_id: str | None = None
+    only_agent_id: str | None = None
+    excluded_agent_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    work_item_id: str
+    reason: str
+    wrap_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reprioritise:
+    """None leaves a value as it is."""
+
+    work_item_id: str
+    priority: int | None = None
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentInput:
+    """A command that is answered with an agent.changed, under `command_id`."""
+
+    agent_id: str
+    command_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetPresence(AgentInput):
+    presence: Presence
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accept(AgentInput):
+    reservation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decline(AgentInput):
+    reservation_id: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Complete(AgentInput):
+    work_item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForceAssign(AgentInput):
+    work_item_id: str
+    ordered_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    agent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationLapsed:
+    reservation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceLapsed:
+    agent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class GraceEnded:
+    agent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class WrapUpEnded:
+    work_item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeclineLapsed:
+    work_item_id: str
+    agent_id: str
+
+
+Lapse = ReservationLapsed | PresenceLapsed | GraceEnded | WrapUpEnded | DeclineLapsed
+Command = SetPresence | Accept | Decline | Complete | ForceAssign
+Input = Request | Withdraw | Reprioritise | Command | Heartbeat | Lapse

@@ -1,0 +1,52 @@
+"""This file holds what the workspace says about one pool, in the form in which decisions need it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from libs.contracts.vocabulary import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSpec:
+    """One agent as the workspace describes them."""
+
+    agent_id: str
+    skills: Mapping[str, int]
+    queues: frozenset[str]
+    capacity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The rules of one pool at one version of the workspace. A pool that the workspace no longer has has no agents."""
+
+    pool: str
+    version: str
+    strategy: str = "longest_idle"
+    reservation_lease: timedelta = timedelta(seconds=30)
+    presence_lease: timedelta = timedelta(seconds=45)
+    grace: timedelta = timedelta(seconds=30)
+    decline_memory: timedelta = timedelta(minutes=5)
+    auto_accept: bool = False
+    missed_becomes_busy: bool = True
+    """An agent who lets an offer expire is set to busy, so that the work does not come back to an empty chair."""
+    channel_cost: Mapping[Channel, int] = field(default_factory=dict)
+    wrap_up: Mapping[str, timedelta] = field(default_factory=dict)
+    """By queue; none where a queue is missing."""
+    agents: Mapping[str, AgentSpec] = field(default_factory=dict)
+    supervisors: frozenset[str] = frozenset()
+    """Who may force an assignment; supervisors of any pool."""
+
+    @property
+    def notice(self) -> timedelta:
+        """How late a lapse may be seen and still count against the agent.
+
+        Desktops send a heartbeat each third of the lease. A lapse that is seen later than that was missed by this
+        system, not by the agent: with the whole installation down nobody could be heard and nobody could answer.
+        """
+        return self.presence_lease / 3
+
+    def units(self, channel: Channel) -> int:
+        """What a conversation on this channel takes of an agent's capacity; at least one unit."""
+        return max(1, self.channel_cost.get(channel, 1))

@@ -1,0 +1,164 @@
+"""This file holds the rules for offers and what agents do with work: accept, decline, let expire, end a wrap-up, be ordered to take it.
+
+An accept counts by when the agent gave it (the command's event time), not by when it was read; an offer that is no
+longer standing when the accept is read has ended, and says how.
+"""
+
+from dataclasses import replace
+
+from libs.contracts.vocabulary import Presence, WorkState
+from services.router.assignment.domain.decisions import Candidate, Code, Ending, Explanation
+from services.router.assignment.domain.inputs import (
+    Accept,
+    Complete,
+    Decline,
+    DeclineLapsed,
+    ForceAssign,
+    ReservationLapsed,
+)
+from services.router.assignment.domain.matching import rejection
+from services.router.assignment.domain.presence import enter, hear
+from services.router.assignment.domain.step import Step
+from services.router.assignment.domain.work import WorkItem
+
+ENDED_AS = {
+    Ending.ACCEPTED: Code.OK,
+    Ending.DECLINED: Code.DECLINED,
+    Ending.EXPIRED: Code.EXPIRED,
+    Ending.RESCINDED: Code.RESCINDED,
+}
+
+
+def accept(step: Step, asked: Accept) -> None:
+    hear(step, asked.agent_id)
+    item = _offered(step, asked)
+    if item is None:
+        _answer_for_ended(step, asked, wanted=Ending.ACCEPTED)
+    elif item.expires_at is not None and step.at >= item.expires_at:
+        step.answer(asked.agent_id, asked.command_id, Code.EXPIRED, "the offer has expired")
+    else:
+        step.accept(item, step.at)
+        step.answer(asked.agent_id, asked.command_id, Code.OK)
+
+
+def decline(step: Step, asked: Decline) -> None:
+    hear(step, asked.agent_id)
+    item = _offered(step, asked)
+    if item is None:
+        _answer_for_ended(step, asked, wanted=Ending.DECLINED)
+        return
+    item = step.end_offer(item, Ending.DECLINED, step.at, asked.reason)
+    _not_again(step, item, asked.agent_id)
+    step.answer(asked.agent_id, asked.command_id, Code.OK)
+
+
+def reservation_lapsed(step: Step, lapsed: ReservationLapsed) -> None:
+    item = step.book.items.get(step.book.pending.get(lapsed.reservation_id, ""))
+    if item is None or item.expires_at is None or item.agent_id is None:
+        step.ignore("already_ended")
+        return
+    agent_id, expired_at = item.agent_id, item.expires_at
+    item = step.end_offer(item, Ending.EXPIRED, expired_at)
+    if step.now - expired_at > step.policy.notice:
+        return
+    if step.policy.missed_becomes_busy:
+        _for_anybody(step, item)
+        enter(step, agent_id, Presence.BUSY, "missed", expired_at)
+    else:
+        _not_again(step, item, agent_id)
+
+
+def decline_lapsed(step: Step, lapsed: DeclineLapsed) -> None:
+    item = step.book.items.get(lapsed.work_item_id)
+    if item is None or not item.declined or lapsed.agent_id not in item.declined:
+        step.ignore("already_ended")
+        return
+    left = {agent_id: at for agent_id, at in item.declined.items() if agent_id != lapsed.agent_id}
+    item = replace(item, declined=left or None)
+    step.book.put_item(item)
+    if item.state is WorkState.QUEUED:
+        step.loosen(item)
+
+
+def complete(step: Step, asked: Complete) -> None:
+    hear(step, asked.agent_id)
+    item = step.book.items.get(asked.work_item_id)
+    if item is not None and item.agent_id == asked.agent_id:
+        if item.state is WorkState.WRAPPING:
+            step.complete(item, step.at, "completed")
+            step.answer(asked.agent_id, asked.command_id, Code.OK)
+        else:
+            text = "the conversation is not resolved yet"
+            step.answer(asked.agent_id, asked.command_id, Code.NOT_WRAPPING, text)
+    elif step.book.agents[asked.agent_id].ending_of(asked.work_item_id) == "completed":
+        step.answer(asked.agent_id, asked.command_id, Code.OK)
+    else:
+        step.answer(asked.agent_id, asked.command_id, Code.NOT_YOURS, "you do not hold this work")
+
+
+def force_assign(step: Step, asked: ForceAssign) -> None:
+    """Goes past skills, queue, exclusions and capacity, but not to an agent who is not there."""
+    book, agent_id = step.book, asked.agent_id
+    item = book.items.get(asked.work_item_id)
+    refused = _why_not_by_force(step, asked, item)
+    if refused is not None or item is None:
+        step.answer(agent_id, asked.command_id, *(refused or (Code.UNKNOWN_WORK,)))
+        return
+    if item.state is not WorkState.ASSIGNED or item.agent_id != agent_id:
+        if item.state is WorkState.OFFERED:
+            item = step.end_offer(item, Ending.RESCINDED, step.at, "forced")
+        overruled = Candidate(agent_id, rejection(book, item, agent_id, step.now))
+        policy, note = step.policy, f"forced by {asked.ordered_by}"
+        explanation = Explanation(
+            policy.pool, policy.version, policy.strategy, agent_id, (overruled,), 1, note
+        )
+        step.assign(item, agent_id, step.at, explanation, forced_by=asked.ordered_by)
+        book.settle_over(agent_id, raised=True)
+    step.answer(agent_id, asked.command_id, Code.OK)
+
+
+def _why_not_by_force(step: Step, asked: ForceAssign, item: WorkItem | None) -> tuple[Code, str] | None:
+    if asked.ordered_by not in step.policy.supervisors:
+        return Code.FORBIDDEN, f"{asked.ordered_by} is not a supervisor"
+    if item is None:
+        return Code.UNKNOWN_WORK, "no such open work"
+    if item.state is WorkState.WRAPPING:
+        return Code.ENDED, "the conversation is resolved"
+    if not step.book.agents[asked.agent_id].connected:
+        return Code.OFFLINE, f"{asked.agent_id} is offline"
+    return None
+
+
+def _offered(step: Step, asked: Accept | Decline) -> WorkItem | None:
+    """The item whose standing reservation it is, offered to this very agent."""
+    item = step.book.items.get(step.book.pending.get(asked.reservation_id, ""))
+    return item if item is not None and item.agent_id == asked.agent_id else None
+
+
+def _answer_for_ended(step: Step, asked: Accept | Decline, wanted: Ending) -> None:
+    """A repeat of what was done is fine; anything else says how the reservation ended."""
+    ended = step.book.agents[asked.agent_id].ending_of(asked.reservation_id)
+    if ended == wanted:
+        step.answer(asked.agent_id, asked.command_id, Code.OK)
+    elif ended == Ending.ACCEPTED:
+        step.answer(asked.agent_id, asked.command_id, Code.ENDED, "the reservation was accepted")
+    elif ended is not None:
+        code = ENDED_AS[Ending(ended)]
+        step.answer(asked.agent_id, asked.command_id, code, f"the reservation was {ended}")
+    else:
+        step.answer(asked.agent_id, asked.command_id, Code.NOT_YOURS, "no such reservation of yours")
+
+
+def _not_again(step: Step, item: WorkItem, agent_id: str) -> None:
+    """Not to this agent again until the memory lapses; and work meant for that agent alone is now for anybody who fits."""
+    item = _for_anybody(step, item)
+    step.book.put_item(replace(item, declined={**(item.declined or {}), agent_id: step.at}))
+    due = step.at + step.policy.decline_memory
+    step.remind(f"decline/{item.work_item_id}/{agent_id}", due, DeclineLapsed(item.work_item_id, agent_id))
+
+
+def _for_anybody(step: Step, item: WorkItem) -> WorkItem:
+    if item.only_agent_id is not None:
+        item = replace(item, only_agent_id=None)
+        step.book.put_item(item)
+    return item

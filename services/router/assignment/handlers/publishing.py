@@ -1,0 +1,180 @@
+"""This file carries out the engine's decisions: facts become events and the routing story, reminders become timers."""
+
+from typing import Any, TypeVar, assert_never
+
+from libs.contracts.payloads.assignments import (
+    AgentChanged,
+    Candidate,
+    CommandAnswer,
+    Explanation,
+    ReservationAccepted,
+    ReservationDeclined,
+    ReservationEvent,
+    ReservationExpired,
+    ReservationOffered,
+    ReservationRescinded,
+    WorkAssigned,
+    WorkCancelled,
+    WorkCompleted,
+    WorkEvent,
+    WorkQueued,
+    WorkWrapping,
+)
+from libs.flow.flow import Drop, Outcome, Turn
+from services.router.assignment import metrics
+from services.router.assignment.domain import decisions as made
+from services.router.assignment.domain.decisions import Code, Decision, Ending, WorkFact
+from services.router.assignment.domain.work import WorkItem
+from services.router.assignment.store import AssignmentStore, Decided
+from services.router.assignment.timers import timer_of
+
+T = TypeVar("T")
+
+
+def carry_out(turn: Turn[AssignmentStore], pool: str, decisions: list[Decision]) -> Outcome | None:
+    """Emit, remind and record, in the order of the decisions."""
+    outcome: Outcome | None = None
+    for decision in decisions:
+        match decision:
+            case made.Ignored(reason):
+                outcome = Drop(reason)
+            case made.Remind(id, due, lapse):
+                turn.set_timer(timer_of(lapse), id=id, key=pool, due=due)
+            case made.Forget(id):
+                turn.cancel_timer(id)
+            case made.AgentChange():
+                _publish_agent(turn, decision)
+            case _:
+                _publish_work(turn, decision)
+    return outcome
+
+
+def _publish_work(turn: Turn[AssignmentStore], fact: WorkFact) -> None:
+    item, event = fact.item, _event(fact)
+    turn.emit(event, key=item.contact_point_id, at=event.occurred_at, correlation=item.conversation_id)
+    turn.store.decisions.add(
+        Decided(
+            work_item_id=item.work_item_id,
+            version=item.version,
+            conversation_id=item.conversation_id,
+            pool=item.pool,
+            at=event.occurred_at,
+            type=event.type,
+            data=event.model_dump(mode="json", exclude_none=True),
+        )
+    )
+
+
+def _event(fact: WorkFact) -> WorkEvent:
+    item = fact.item
+    base = _base(item)
+    match fact:
+        case made.Queued():
+            return WorkQueued(
+                **base,
+                waiting_since=item.waiting_since,
+                reason=fact.reason,
+                explanation=_explained(fact.explanation),
+            )
+        case made.Offered():
+            return ReservationOffered(
+                **base,
+                reservation_id=_set(item.reservation_id),
+                agent_id=_set(item.agent_id),
+                expires_at=_set(item.expires_at),
+                waiting_since=item.waiting_since,
+                explanation=_explained(fact.explanation),
+            )
+        case made.ReservationEnded():
+            metrics.RESERVATIONS.labels(item.pool, fact.ending).inc()
+            return _reservation_event(fact, base)
+        case made.Assigned():
+            waited = (item.changed_at - item.waiting_since).total_seconds()
+            way = "forced" if fact.forced_by else "accepted" if fact.reservation_id else "direct"
+            metrics.ASSIGNED.labels(item.queue, way).observe(waited)
+            return WorkAssigned(
+                **base,
+                agent_id=fact.agent_id,
+                reservation_id=fact.reservation_id,
+                forced_by=fact.forced_by,
+                waited_seconds=waited,
+                explanation=_explained(fact.explanation),
+            )
+        case made.Wrapping():
+            return WorkWrapping(**base, agent_id=fact.agent_id, until=fact.until)
+        case made.Completed():
+            return WorkCompleted(**base, agent_id=fact.agent_id, reason=fact.reason)
+        case made.Cancelled():
+            return WorkCancelled(**base, reason=fact.reason)
+        case _:
+            assert_never(fact)
+
+
+def _reservation_event(fact: made.ReservationEnded, base: dict[str, Any]) -> ReservationEvent:
+    base |= {"reservation_id": fact.reservation_id, "agent_id": fact.agent_id}
+    match fact.ending:
+        case Ending.ACCEPTED:
+            return ReservationAccepted(**base)
+        case Ending.DECLINED:
+            return ReservationDeclined(**base, reason=fact.reason)
+        case Ending.EXPIRED:
+            return ReservationExpired(**base)
+        case Ending.RESCINDED:
+            return ReservationRescinded(**base, reason=fact.reason or "rescinded")
+        case _:
+            assert_never(fact.ending)
+
+
+def _base(item: WorkItem) -> dict[str, Any]:
+    return {
+        "work_item_id": item.work_item_id,
+        "conversation_id": item.conversation_id,
+        "contact_point_id": item.contact_point_id,
+        "pool": item.pool,
+        "queue": item.queue,
+        "version": item.version,
+        "occurred_at": item.changed_at,
+    }
+
+
+def _explained(explanation: made.Explanation) -> Explanation:
+    return Explanation(
+        policy=explanation.policy,
+        policy_version=explanation.policy_version,
+        strategy=explanation.strategy,
+        chosen=explanation.chosen,
+        candidates=tuple(
+            Candidate(agent_id=c.agent_id, rejected=c.rejected, score=c.score) for c in explanation.candidates
+        ),
+        considered=explanation.considered,
+        note=explanation.note,
+    )
+
+
+def _publish_agent(turn: Turn[AssignmentStore], change: made.AgentChange) -> None:
+    agent, answer = change.agent, change.answer
+    if answer is not None and answer.code is not Code.OK:
+        metrics.REFUSED.labels(answer.code).inc()
+    event = AgentChanged(
+        agent_id=agent.agent_id,
+        pool=agent.pool,
+        presence=agent.presence,
+        reason=agent.reason,
+        since=agent.since,
+        load=change.load,
+        capacity=agent.capacity,
+        work_item_ids=change.work_item_ids,
+        answer=CommandAnswer(command_id=answer.command_id, code=answer.code, text=answer.text)
+        if answer
+        else None,
+        version=agent.version,
+        occurred_at=change.at,
+    )
+    turn.emit(event, key=agent.agent_id, at=change.at)
+
+
+def _set(value: T | None) -> T:
+    """A field that an offered item has."""
+    if value is None:
+        raise ValueError("an offered work item lacks its agent, reservation or expiry")
+    return value

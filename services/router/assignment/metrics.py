@@ -1,0 +1,71 @@
+"""This file names every figure of matching."""
+
+from collections import Counter as Tally
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+from weakref import WeakSet
+
+from prometheus_client import REGISTRY, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from libs.contracts.vocabulary import WorkState
+
+if TYPE_CHECKING:
+    from services.router.assignment.store import AssignmentStore
+
+DECISION = Histogram(
+    "sambung_router_decision_seconds",
+    "One input through the engine of its pool",
+    ["input"],
+    buckets=(0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.02, 0.1),
+)
+RESERVATIONS = Counter(
+    "sambung_router_reservations_total", "Reservations by how they ended", ["pool", "outcome"]
+)
+"""outcome: accepted, declined, expired, rescinded"""
+ASSIGNED = Histogram(
+    "sambung_router_assignment_wait_seconds",
+    "From the customer's request to an agent, by how it came about",
+    ["queue", "way"],
+    buckets=(0.01, 0.05, 0.25, 1, 5, 15, 30, 60, 120, 300, 900, 3600),
+)
+"""way: accepted, direct (auto-accept), forced"""
+REFUSED = Counter("sambung_router_agent_commands_refused_total", "Agent commands refused, by code", ["code"])
+
+
+class _Waiting(Collector):
+    """What waits in this process's lanes, counted when it is asked for, so that the hot path pays nothing."""
+
+    def __init__(self) -> None:
+        self.stores: WeakSet[AssignmentStore] = WeakSet()
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        depth, oldest = Tally[tuple[str, str]](), dict[tuple[str, str], float]()
+        for store in list(self.stores):
+            for pool, engine in store.engines.items():
+                for item in engine.book.items.values():
+                    if item.state is WorkState.QUEUED:
+                        slot, since = (pool, item.queue), item.waiting_since.timestamp()
+                        depth[slot] += 1
+                        oldest[slot] = min(since, oldest.get(slot, since))
+        waiting = GaugeMetricFamily(
+            "sambung_router_waiting_items", "Work items that wait for an agent", labels=["pool", "queue"]
+        )
+        since_when = GaugeMetricFamily(
+            "sambung_router_waiting_oldest_timestamp_seconds",
+            "Since when the one that waits longest has waited (Unix time)",
+            labels=["pool", "queue"],
+        )
+        for slot, count in sorted(depth.items()):
+            waiting.add_metric(slot, count)
+            since_when.add_metric(slot, oldest[slot])
+        yield waiting
+        yield since_when
+
+
+WAITING = _Waiting()
+REGISTRY.register(WAITING)

@@ -1,0 +1,30 @@
+-- name: story
+select at, type, work_item_id, version, data
+from decision
+where conversation_id = $1
+order by at, work_item_id, version
+limit $2
+
+-- name: waiting
+select work_item_id, conversation_id, contact_point_id, queue, channel, priority, skills, waiting_since, due_at,
+       only_agent_id, offers
+from work_item
+where pool = $1 and state = 'queued'
+order by priority desc, least(coalesce(due_at, 'infinity'), waiting_since + interval '1 hour'), waiting_since, work_item_id
+limit $2
+
+-- name: counts
+select state, count(*) as items
+from work_item
+where pool = $1
+group by state
+
+-- name: agents
+select a.agent_id, a.presence, a.reason, a.since, a.capacity, a.version,
+       coalesce(sum(w.units), 0)::bigint as load,
+       coalesce(array_agg(w.work_item_id order by w.work_item_id) filter (where w.work_item_id is not null), '{}') as work_item_ids
+from agent_state a
+left join work_item w on w.pool = a.pool and w.agent_id = a.agent_id
+where a.pool = $1 and a.listed
+group by a.pool, a.agent_id
+order by a.agent_id

@@ -1,0 +1,66 @@
+"""This file keeps a lane's pools: an engine each in memory, a row for each live work item and each agent, and the story."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from libs.flow.store import Log, Reader, Store, Table
+from services.router.assignment.domain.agents import AgentState
+from services.router.assignment.domain.engine import Engine
+from services.router.assignment.domain.policy import Policy
+from services.router.assignment.domain.work import WorkItem
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One published event of a work item, as the routing story shows it. Outlives the item."""
+
+    work_item_id: str
+    version: int
+    conversation_id: str
+    pool: str
+    at: datetime
+    type: str
+    data: dict[str, Any]
+
+
+class AssignmentStore(Store):
+    """Engines are caches of the rows: `discard` throws them away, `open` builds them again."""
+
+    def __init__(self, lane: int, policy_of: Callable[[str], Policy]) -> None:
+        super().__init__(lane)
+        self._policy_of = policy_of
+        self.engines: dict[str, Engine] = {}
+        self.work_items = Table("work_item", WorkItem, key=["work_item_id"], group="pool")
+        self.agents = Table("agent_state", AgentState, key=["pool", "agent_id"], group="pool")
+        self.decisions = Log("decision", Decided, key=["work_item_id", "version"])
+        self.tables = (self.work_items, self.agents, self.decisions)
+
+    async def open(self, db: Reader) -> None:
+        await self.work_items.load_all(db, "lane = $1", self.lane)
+        await self.agents.load_all(db, "lane = $1", self.lane)
+        for pool in {row.pool for row in self.work_items} | {row.pool for row in self.agents}:
+            items = self.work_items.of(pool) if self.work_items.has(pool) else ()
+            agents = self.agents.of(pool) if self.agents.has(pool) else ()
+            self.engines[pool] = Engine(self._policy_of(pool), self.lane, items, agents)
+
+    def engine(self, pool: str) -> Engine:
+        engine = self.engines.get(pool)
+        if engine is None:
+            engine = self.engines[pool] = Engine(self._policy_of(pool), self.lane)
+        return engine
+
+    def save(self, engine: Engine) -> None:
+        """Put the rows that the engine changed."""
+        changes = engine.take_changes()
+        for item in changes.items:
+            self.work_items.put(item)
+        for item in changes.ended:
+            self.work_items.delete(item)
+        for agent in changes.agents:
+            self.agents.put(agent)
+
+    def discard(self) -> None:
+        super().discard()
+        self.engines.clear()

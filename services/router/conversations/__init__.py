@@ -1,0 +1,1 @@
+"""The conversations flow: contact points, who is behind them, their conversations and messages, and what agents ask of them."""

@@ -1,0 +1,1 @@
+"""Rules of conversations as pure functions over values."""

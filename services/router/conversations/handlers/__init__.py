@@ -1,0 +1,1 @@
+"""What the flow does with each event, by where it comes from."""

@@ -1,0 +1,20 @@
+"""This file puts the router together: its two flows and what can be asked of their rows."""
+
+from fastapi import APIRouter, Depends
+
+from libs.service.auth import Bearer
+from libs.service.process import App, Runtime
+from services.router import api
+from services.router.assignment import api as assignment_api
+from services.router.assignment.flow import flow as assignment_flow
+from services.router.conversations.flow import flow as conversations_flow
+from services.router.settings import Settings
+
+
+def build(runtime: Runtime[Settings]) -> App:
+    workspace, database = runtime.workspace, runtime.database
+    bearer = Bearer(runtime.settings.jwt_secret, workspace=workspace.id, time=runtime.time)
+    router = APIRouter(dependencies=[Depends(bearer)])
+    router.include_router(api.routes(database))
+    router.include_router(assignment_api.routes(database, workspace))
+    return App(flows=[conversations_flow(workspace), assignment_flow(workspace)], api=router)
