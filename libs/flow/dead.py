@@ -15,8 +15,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from libs.flow.lane import channel
 from libs.flow.memory import headers_from_text
+from libs.flow.shared import channel
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 console = Console()

@@ -34,6 +34,7 @@ class Effects:
         """
         for gone in self._rows.keys() - rows.keys():
             del self._rows[gone]
+        self.results = deque(entry for entry in self.results if entry[1].id in self._rows)
         for row in sorted((r for i, r in rows.items() if i not in self._rows), key=lambda r: r.seq):
             self._rows[row.id] = row
             if fresh:
@@ -44,7 +45,6 @@ class Effects:
 
     def take(self, limit: int) -> list[tuple[Performed, EffectRow]]:
         """Ended effects whose end has not been handled; they stay until `sync` no longer names them."""
-        self.results = deque(entry for entry in self.results if entry[1].id in self._rows)
         return [self.results[i] for i in range(min(limit, len(self.results)))]
 
     async def stop(self) -> None:

@@ -14,8 +14,9 @@ from libs.contracts.payloads.base import Payload
 from libs.contracts.topics import partition_of, topic_map, topic_of_type
 from libs.flow.database import Database
 from libs.flow.flow import Flow
-from libs.flow.lane import Lane, Limits, Shared
+from libs.flow.lane import Lane
 from libs.flow.schema import migrate
+from libs.flow.shared import Limits, Shared
 from libs.flow.wire import Incoming, Outgoing
 from libs.timesource import ManualTime, random_token
 
@@ -37,7 +38,7 @@ class _Hand:
     """A feed without a broker: lanes are given records by the harness."""
 
     async def attach(self, lane: Lane, positions: dict[str, int]) -> None:  # noqa: ARG002
-        lane.caught_up = True
+        lane.work.caught_up = True
 
     def detach(self, index: int) -> None: ...
 
@@ -87,7 +88,7 @@ class Harness:
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
         for lane in self._lanes.values():
-            await lane._effects.stop()
+            await lane.work.effects.stop()
         await self.database.stop()
         connection = await asyncpg.connect(self._dsn)
         await connection.execute(f'drop schema "{self._schema}" cascade')
@@ -170,7 +171,7 @@ class Harness:
     async def crash(self) -> None:
         """Forget everything in memory, as a killed process does; lanes are taken again when they are next needed."""
         for lane in self._lanes.values():
-            await lane._effects.stop()
+            await lane.work.effects.stop()
         self._lanes.clear()
         await self.database.execute("update lane set epoch = epoch + 1 where flow = $1", self.flow.name)
 
@@ -197,7 +198,7 @@ class Harness:
             )  # fmt: skip
             lane = Lane(self._shared, index, epoch)
             await lane.load(fresh=True)
-            lane.caught_up = True
+            lane.work.caught_up = True
             self._lanes[index] = lane
         return self._lanes[index]
 
@@ -206,11 +207,11 @@ class Harness:
         for _ in range(1000):
             busy = False
             for lane in list(self._lanes.values()):
-                while lane._work_waits():
-                    await lane.batch()
+                while lane.work.waits():
+                    await lane.work.batch()
                     busy = True
-                if lane._effects._tasks:
-                    await asyncio.wait(list(lane._effects._tasks.values()), timeout=5)
+                if lane.work.effects._tasks:
+                    await asyncio.wait(list(lane.work.effects._tasks.values()), timeout=5)
                     busy = True
             if not busy:
                 break

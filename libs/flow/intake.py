@@ -60,20 +60,20 @@ class KafkaFeed:
 
     async def attach(self, lane: Lane, positions: dict[str, int]) -> None:
         starts, ends = await self._offsets.range([(topic, lane.index) for topic in self._topics])
-        lane.lenient = set()
+        lane.work.lenient = set()
         for (topic, partition), start in starts.items():
             position, end = positions.get(topic, 0), ends[(topic, partition)]
             if position > end:
                 log.error("the log ends before this lane's position: the broker lost its tail", flow=self._flow,
                           topic=topic, partition=partition, position=position, end=end)  # fmt: skip
-                lane.next_offsets[topic] = end
+                lane.work.next_offsets[topic] = end
             elif position < start:
                 if position:
                     log.error("records were deleted before this lane had read them", flow=self._flow,
                               topic=topic, partition=partition, position=position, start=start)  # fmt: skip
-                lane.lenient.add(topic)
-                lane.next_offsets[topic] = start
-        lane.goals = {topic: end for (topic, _), end in ends.items()}
+                lane.work.lenient.add(topic)
+                lane.work.next_offsets[topic] = start
+        lane.work.goals = {topic: end for (topic, _), end in ends.items()}
         self._lanes[lane.index] = lane
         lane.paused = False
         self._want(lane)
@@ -91,14 +91,14 @@ class KafkaFeed:
 
     def _want(self, lane: Lane) -> None:
         for topic in self._topics:
-            self._fetching.want(topic, lane.index, lane.next_offsets.get(topic, 0))
+            self._fetching.want(topic, lane.index, lane.work.next_offsets.get(topic, 0))
 
     # -- Kafka --------------------------------------------------------------------------------------------------------
 
     def _take(self, topic: str, partition: int, records: list[Incoming], _end: int) -> int | None:
         lane = self._lanes.get(partition)
         if lane is None or not lane.offer(topic, records):
-            return lane.next_offsets[topic] if lane is not None else None
+            return lane.work.next_offsets[topic] if lane is not None else None
         if lane.full and not lane.paused:
             lane.paused = True
             for other in self._topics:
@@ -132,7 +132,7 @@ class KafkaFeed:
 
     def _lag(self, done: dict[tuple[str, int], int]) -> None:
         behind = sum(max(0, self._fetching.ends.get(slot, 0) - offset) for slot, offset in done.items())
-        oldest = [lane.queue[0].timestamp for lane in self._lanes.values() if lane.queue]
+        oldest = [lane.work.queue[0].timestamp for lane in self._lanes.values() if lane.work.queue]
         now = self._time.now().timestamp()
         metrics.LAG_RECORDS.labels(self._flow).set(behind)
         metrics.LAG_SECONDS.labels(self._flow).set(max(0.0, now - min(oldest) / 1000) if oldest else 0.0)

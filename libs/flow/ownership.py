@@ -15,7 +15,8 @@ import structlog
 
 from libs.flow import metrics
 from libs.flow.database import AWAY, session
-from libs.flow.lane import Lane, Shared, channel
+from libs.flow.lane import Lane
+from libs.flow.shared import Shared, channel
 from libs.timesource import TimeSource, jitter, random_token
 
 log = structlog.get_logger(__name__)
@@ -213,7 +214,7 @@ class Ownership:
         ours = {(row[0], row[1]) for row in rows}
         for lane, epoch in zip(renew, epochs, strict=True):
             if (lane.flow.name, lane.index) in ours:
-                lane.renewed = now
+                lane.beaten = now
             elif lane.ready and lane.epoch == epoch and lane.task is not None:
                 metrics.LOST.labels(lane.flow.name).inc()
                 lane.assigned = False
@@ -329,7 +330,7 @@ class Ownership:
             await asyncio.wait([lane.task], timeout=5)
         try:
             async with asyncio.timeout(4):
-                await lane.give_up()
+                await lane.release()
         except Exception as fault:  # its lease lapses
             log.warning(
                 "could not hand a lane back", flow=lane.flow.name, lane=lane.index, fault=repr(fault)[:200]

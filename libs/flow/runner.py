@@ -15,10 +15,10 @@ from libs.flow import metrics
 from libs.flow.database import Database, DatabaseAway
 from libs.flow.flow import Flow
 from libs.flow.intake import KafkaFeed
-from libs.flow.lane import Limits, Shared
 from libs.flow.ownership import Ownership
 from libs.flow.publisher import Publisher
 from libs.flow.schema import keep_days
+from libs.flow.shared import Limits, Shared
 from libs.timesource import SystemTime, TimeSource, random_token
 
 log = structlog.get_logger(__name__)

@@ -76,7 +76,7 @@ async def test_message_in_an_open_conversation_costs_no_query_before_and_two_row
 ) -> None:
     await desk.says()
     (lane,) = desk.h._lanes.values()
-    store, written = lane._store, []
+    store, written = lane.work.store, []
 
     class Refusing:
         async def fetch(self, sql: str, *args: object) -> list[object]:

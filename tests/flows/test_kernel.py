@@ -12,7 +12,7 @@ from libs.contracts.payloads.assignments import AgentChanged
 from libs.contracts.payloads.commands import Heartbeat
 from libs.flow.flow import Effect, Fired, Flow, Performed, Performing, Timer, Turn
 from libs.flow.harness import Harness
-from libs.flow.lane import Limits, Lost, Stopped
+from libs.flow.shared import Limits, Lost, Stopped
 from libs.flow.store import Reader, Store, Table
 
 DDL = "create table tally (agent_id text primary key, count bigint not null, note text)"

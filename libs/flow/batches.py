@@ -1,0 +1,313 @@
+"""This file does a lane's batches: take what waits, try it, find what is poison in it, commit, publish."""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from libs.flow import metrics
+from libs.flow.batch import Entry, Intake, Place, Poison, Working, replayed, run, utc, without_seen
+from libs.flow.commit import statement_of
+from libs.flow.effects import Effects
+from libs.flow.flow import Retry
+from libs.flow.memory import Changes, DeadRow, Memory, apply
+from libs.flow.shared import Lost, Shared, Stopped
+from libs.flow.wire import Record
+
+log = structlog.get_logger(__name__)
+
+REMEMBERED = 4_000
+"""First-hand events that a lane keeps in mind."""
+
+PARKED = "select key, count(*) from dead_letter where flow = $1 and lane = $2 and key <> '' group by key"
+
+
+class Repeated(Exception):
+    """The batch wrote nothing: one of its first-hand events was handled before, or the lane is not ours."""
+
+    def __init__(self, digests: list[UUID]) -> None:
+        super().__init__("a first-hand event came again")
+        self.digests = digests
+
+
+class Refused(Exception):
+    """The database is there but will not take what some item of the batch made of its rows."""
+
+    def __init__(self, items: int) -> None:
+        super().__init__(f"a batch of {items} items was refused")
+        self.items = items
+
+
+class Batches:
+    """The lane's memory, its rows and what waits for it. One task calls `batch`; the feed appends to `queue`."""
+
+    def __init__(self, shared: Shared, index: int) -> None:
+        self.shared, self.index, self.flow = shared, index, shared.flow
+        self.wake = asyncio.Event()
+        self.queue: deque[Record] = deque()
+        self.next_offsets: dict[str, int] = {}
+        """Where the queue goes on, by topic."""
+        self.goals: dict[str, int] = {}
+        """End of each log when the lane was taken."""
+        self.lenient: set[str] = set()
+        """Topics whose head was lost before it was read."""
+        self.caught_up = False
+        self.committed_at = shared.time.monotonic()
+        self.memory: Memory | None = None
+        self.store = self.flow.store(index)
+        self.effects = Effects(self.flow, shared.time, self.wake.set)
+        self.replay = True
+        """A person may have asked for dead letters to be tried again."""
+        self._recent: OrderedDict[UUID, None] = OrderedDict()
+        self._single = 0
+        """So many batches hold one item each, to find the one that the database refuses."""
+
+    @property
+    def state(self) -> Memory:
+        """Raises Retry where the lane's rows are not loaded."""
+        if self.memory is None:
+            raise Retry("the lane is not loaded")
+        return self.memory
+
+    def begin(self, memory: Memory) -> None:
+        """Go on from rows that were just read."""
+        self.memory = memory
+        self.effects.sync(memory.effects, fresh=False)
+        self.next_offsets = {topic: memory.positions.get(topic, 0) for topic in self.flow.reads}
+        self.caught_up = False
+        self.replay = True
+
+    def forget(self) -> None:
+        """Nothing in memory may outlive a fault or the lane; effects under way do, until the rows are read again."""
+        self.queue.clear()
+        self.memory = None
+        self.store.discard()
+
+    def waits(self) -> bool:
+        """Whether there is something for a batch."""
+        if self.queue or self.effects.results or self.replay:
+            return True
+        if not self._caught_up():
+            return False
+        due = self.state.timers.next_due()
+        return due is not None and due <= self.shared.time.now()
+
+    async def wait(self, longest: float) -> None:
+        """Return when something may have come, when a timer is due, or after `longest` seconds."""
+        due = self.memory.timers.next_due() if self.memory is not None else None
+        if due is not None:
+            longest = min(longest, max(0.0, (due - self.shared.time.now()).total_seconds()))
+        # Cheaper than wait_for: no task, one timer.
+        handle = asyncio.get_running_loop().call_later(longest, self.wake.set)
+        try:
+            await self.wake.wait()
+        finally:
+            handle.cancel()
+
+    async def clear_outbox(self) -> None:
+        """Forget the batches whose events are acknowledged. Raises Lost."""
+        state = self.state
+        ours = await self.shared.database.fetchval(
+            "with own as (select 1 from lane where flow = $1 and lane = $2 and epoch = $3 for update), "
+            "gone as (delete from outbox o using own where o.flow = $1 and o.lane = $2 and o.first_seq = any($4::bigint[])) "
+            "select count(*) from own",
+            self.flow.name, self.index, state.epoch, state.outbox,
+        )  # fmt: skip
+        if not ours:
+            raise Lost
+        state.outbox.clear()
+
+    def _caught_up(self) -> bool:
+        """Timers wait until the lane has read what was on the log when it was taken: what happened in time may lie there."""
+        if not self.caught_up:
+            read = all(self.next_offsets.get(topic, 0) >= goal for topic, goal in self.goals.items())
+            self.caught_up = read and len(self.queue) <= self.shared.limits.batch
+        return self.caught_up
+
+    async def batch(self) -> None:
+        """Take what waits, handle it, commit, publish. Raises Lost, DatabaseAway, PublishFailed, Stopped, Retry."""
+        limit = 1 if self._single else self.shared.limits.batch
+        records = [self.queue[i] for i in range(min(limit, len(self.queue)))]
+        replays = await self._requested_replays() if self.replay else []
+        poison: dict[Place, str] = {}
+        while True:
+            try:
+                first_seq = self.state.next_seq
+                changes, entries = await self._attempt(records, replays, poison, limit)
+                break
+            except Poison as found:
+                log.error("a handler failed", flow=self.flow.name, lane=self.index, place=found.place, fault=repr(found.fault),
+                          exc_info=found.fault)  # fmt: skip
+                poison[found.place] = f"{type(found.fault).__name__}: {found.fault}"
+                replays = await self._without_failed(replays, found)
+                await self._reopen()
+            except Repeated as repeated:
+                before = await self._seen_before(repeated.digests)
+                if not before:
+                    raise Lost from None
+                self._remember(before)
+                await self._reopen()
+            except Refused as refused:
+                log.error("the database refused a batch; its items are taken one by one", flow=self.flow.name,
+                          lane=self.index, fault=repr(refused.__cause__)[:500])  # fmt: skip
+                self._single, limit, records, replays = refused.items, 1, records[:1], []
+                self.replay = bool(self.state.parked)
+                await self._reopen()
+        for _ in records:
+            self.queue.popleft()
+        if self._single:
+            self._single -= 1
+        self._count_dead(changes, entries)
+        if changes.outgoing:
+            with metrics.PUBLISH.labels(self.flow.name).time():
+                await self.shared.publisher.publish(changes.outgoing)
+            self.state.outbox.append(first_seq)
+
+    async def _attempt(
+        self, records: list[Record], replays: list[DeadRow], poison: dict[Place, str], limit: int
+    ) -> tuple[Changes, list[Entry]]:
+        shared, state, flow = self.shared, self.state, self.flow
+        now = shared.time.now()
+        working = Working(flow, self.index, self.store, state, now)
+        changes = working.changes
+        intake = Intake(flow, state, self.lenient, "watermark" not in shared.limits.unsafe)
+        entries = intake.records(records, changes)
+        entries = without_seen(entries, changes, self._recent)
+        if not (self._single and records):
+            entries = self._with_timers(intake, entries, records, now, limit)
+            entries += [intake.performed(done, row) for done, row in self.effects.take(limit)]
+            entries = [
+                e for e in (replayed(intake, dead, changes) for dead in replays) if e is not None
+            ] + entries
+        items = [entry.item for entry in entries if entry.item is not None]
+        if items:
+            await self.store.load(shared.database, items)
+        run(working, entries, poison)
+        dead_run = sum(1 for d in changes.dead if d.state == "dead" and d.key)
+        if state.dead_run + dead_run > shared.limits.dead_in_a_row:
+            metrics.STOPPED.labels(flow.name).inc()
+            raise Stopped(
+                f"{state.dead_run + dead_run} dead letters in a row; the last: {changes.dead[-1].detail}"
+            )
+        rows = self.store.statements()
+        sql, arguments = statement_of(
+            flow.name,
+            self.index,
+            state,
+            changes,
+            rows,
+            shared.limits.lease,
+            fenced="epoch" not in shared.limits.unsafe,
+        )
+        try:
+            with metrics.COMMIT.labels(flow.name).time():
+                ours = await shared.database.fetchval(sql, *arguments)
+        except (asyncpg.PostgresError, asyncpg.DataError) as fault:
+            if len(entries) == 1:
+                raise Poison(entries[0].place, fault) from fault
+            raise Refused(len(entries)) from fault
+        if not ours:
+            if not changes.seen:
+                raise Lost
+            raise Repeated(changes.seen)
+        state.outbox.clear()
+        apply(state, changes)
+        self._remember(changes.seen)
+        self.store.committed()
+        self.committed_at = shared.time.monotonic()
+        if changes.effects:
+            self.effects.sync(state.effects, fresh=True)
+        self._measure(entries, changes, now)
+        return changes, entries
+
+    def _with_timers(
+        self, intake: Intake, entries: list[Entry], records: list[Record], now: datetime, limit: int
+    ) -> list[Entry]:
+        """Put due timers between the records, by the time at which the broker took those."""
+        state = self.state
+        if self._caught_up() or not self.goals:
+            moment = now
+        elif records:
+            moment = min(now, utc(records[-1].timestamp))
+        else:
+            return entries
+        due = state.timers.due_until(moment, limit)
+        if not due:
+            return entries
+        merged: list[Entry] = []
+        waiting = deque(due)
+        for entry in entries:
+            at = utc(entry.record.timestamp) if entry.record is not None else now
+            while waiting and waiting[0].due <= at:
+                merged.append(intake.timer(waiting.popleft()))
+            merged.append(entry)
+        return merged + [intake.timer(row) for row in waiting]
+
+    def _remember(self, digests: Iterable[UUID]) -> None:
+        """Providers repeat themselves within seconds: those repeats need no question to the database."""
+        self._recent.update(dict.fromkeys(digests))
+        while len(self._recent) > REMEMBERED:
+            self._recent.popitem(last=False)
+
+    async def _seen_before(self, digests: list[UUID]) -> set[UUID]:
+        return {
+            row[0]
+            for row in await self.shared.database.fetch(
+                "select digest from seen where digest = any($1::uuid[])", digests
+            )
+        }
+
+    async def _requested_replays(self) -> list[DeadRow]:
+        """Dead letters that a person asked to try again, with what waits behind them, in their order."""
+        database, name = self.shared.database, self.flow.name
+        # A person may have dropped some: what is parked is what the table says.
+        self.state.parked = dict(await database.fetch(PARKED, name, self.index))
+        rows = await database.fetch(
+            'select id, key, state, topic, "offset", record_time, record_key, record_value, record_headers, reason, detail '
+            "from dead_letter where flow = $1 and lane = $2 and replay order by id limit $3",
+            name, self.index, self.shared.limits.batch,
+        )  # fmt: skip
+        self.replay = len(rows) == self.shared.limits.batch
+        return [DeadRow(*row) for row in rows]
+
+    async def _without_failed(self, replays: list[DeadRow], found: Poison) -> list[DeadRow]:
+        """A replay that failed stays dead, and those of its key behind it stay parked."""
+        failed = next((r for r in replays if (r.topic, r.offset) == found.place), None)
+        if failed is None:
+            return replays
+        left_out = [r.id for r in replays if r.id == failed.id or (r.key == failed.key and r.id > failed.id)]
+        await self.shared.database.execute(
+            "update dead_letter set replay = false, detail = case when id = $2 then $3 else detail end where id = any($1::bigint[])",
+            left_out, failed.id, repr(found.fault)[:2000],
+        )  # fmt: skip
+        return [r for r in replays if r.id not in left_out]
+
+    async def _reopen(self) -> None:
+        self.store.discard()
+        async with self.shared.database.connection() as c:
+            await self.store.open(c)
+
+    def _count_dead(self, changes: Changes, entries: list[Entry]) -> None:
+        dead = sum(1 for d in changes.dead if d.state == "dead" and d.key)
+        self.state.dead_run = self.state.dead_run + dead if dead and dead == len(entries) else 0
+
+    def _measure(self, entries: list[Entry], changes: Changes, now: datetime) -> None:
+        name = self.flow.name
+        for outcome, count in changes.outcomes.items():
+            metrics.RECORDS.labels(name, outcome).inc(count)
+        for reason, count in changes.drops.items():
+            metrics.DROPPED.labels(name, reason).inc(count)
+        for dead in changes.dead:
+            metrics.DEAD.labels(name, dead.reason).inc()
+        metrics.BATCH.labels(name).observe(len(entries))
+        for entry in entries:
+            if entry.timer is not None:
+                metrics.TIMER_LATENESS.labels(name).observe((now - entry.timer.due).total_seconds())
+            elif entry.recorded_at is not None:
+                metrics.APPLIED.labels(name).observe(
+                    max(0.0, (self.shared.time.now() - entry.recorded_at).total_seconds())
+                )

@@ -1,0 +1,73 @@
+"""This file holds what all lanes of a flow share: limits, where records come from and go to, and how a lane ends."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from libs.flow.database import Database
+from libs.flow.flow import Flow
+from libs.flow.wire import Outgoing
+from libs.timesource import TimeSource
+
+if TYPE_CHECKING:
+    from libs.flow.lane import Lane
+
+
+class Lost(Exception):
+    """Another process owns the lane now: forget everything, write nothing."""
+
+
+class Stopped(Exception):
+    """Too many records in a row were dead: a bad deploy. The lane does no more until the process is started again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The kernel's times (seconds) and sizes; the times are those under which two prototypes were broken on purpose."""
+
+    batch: int = 500
+    lease: float = 2.0
+    beat: float = 0.5
+    look: float = 0.25
+    grace: float = 1.5
+    stuck: float = 12.0
+    fetch_wait_ms: int = 50
+    dead_in_a_row: int = 100
+    unsafe: frozenset[str] = field(default_factory=frozenset)
+    """`epoch`, `watermark`: checks switched off by the chaos campaign to show that it can fail. Never else."""
+
+
+class Feed(Protocol):
+    """Where a lane's records come from."""
+
+    async def attach(self, lane: "Lane", positions: dict[str, int]) -> None:
+        """Begin to offer records from these offsets (0 where a topic is missing), and set the lane's `goals`."""
+        ...
+
+    def detach(self, index: int) -> None: ...
+
+    def more(self, index: int) -> None:
+        """The lane's queue is short again: go on fetching."""
+        ...
+
+
+class Publishes(Protocol):
+    async def publish(self, records: Sequence[Outgoing]) -> None: ...
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all lanes of one flow in a process use."""
+
+    flow: Flow
+    database: Database
+    publisher: Publishes
+    feed: Feed
+    time: TimeSource
+    limits: Limits
+    owner: str = ""
+
+
+def channel(schema: str) -> str:
+    """The NOTIFY channel of a schema's lanes."""
+    return f"sambung_{schema}"
