@@ -16,6 +16,7 @@ from libs.flow.effects import Effects
 from libs.flow.flow import Retry
 from libs.flow.memory import Changes, DeadRow, Memory, apply
 from libs.flow.shared import Lost, Shared, Stopped
+from libs.flow.store import Statement
 from libs.flow.wire import Record
 
 log = structlog.get_logger(__name__)
@@ -42,6 +43,17 @@ class Refused(Exception):
         self.items = items
 
 
+def _has_effect(changes: Changes) -> bool:
+    return bool(
+        changes.timers
+        or changes.effects
+        or changes.seen
+        or changes.dead
+        or changes.replayed
+        or changes.outgoing
+    )
+
+
 class Batches:
     """The lane's memory, its rows and what waits for it. One task calls `batch`; the feed appends to `queue`."""
 
@@ -62,6 +74,9 @@ class Batches:
         self.effects = Effects(self.flow, shared.time, self.wake.set)
         self.replay = True
         """A person may have asked for dead letters to be tried again."""
+        self._unsaved = Changes(next_seq=0)
+        self.unsaved_since: float | None = None
+        """Since when positions are ahead of their rows (monotonic seconds)."""
         self._recent: OrderedDict[UUID, None] = OrderedDict()
         self._single = 0
         """So many batches hold one item each, to find the one that the database refuses."""
@@ -85,6 +100,7 @@ class Batches:
         """Nothing in memory may outlive a fault or the lane; effects under way do, until the rows are read again."""
         self.queue.clear()
         self.memory = None
+        self._unsaved, self.unsaved_since = Changes(next_seq=0), None
         self.store.discard()
 
     def waits(self) -> bool:
@@ -108,18 +124,30 @@ class Batches:
         finally:
             handle.cancel()
 
-    async def clear_outbox(self) -> None:
-        """Forget the batches whose events are acknowledged. Raises Lost."""
-        state = self.state
-        ours = await self.shared.database.fetchval(
-            "with own as (select 1 from lane where flow = $1 and lane = $2 and epoch = $3 for update), "
-            "gone as (delete from outbox o using own where o.flow = $1 and o.lane = $2 and o.first_seq = any($4::bigint[])) "
-            "select count(*) from own",
-            self.flow.name, self.index, state.epoch, state.outbox,
-        )  # fmt: skip
-        if not ours:
+    @property
+    def untidy(self) -> bool:
+        """Something is still to be written that can wait: positions that moved without effect, acknowledged batches."""
+        return bool(self._unsaved.positions or self.state.outbox)
+
+    async def tidy(self) -> None:
+        """Write what could wait. Raises Lost, DatabaseAway."""
+        state, unsaved = self.state, self._unsaved
+        unsaved.next_seq = state.next_seq
+        sql, arguments = statement_of(
+            self.flow.name, self.index, state, unsaved, (), self.shared.limits.lease, fenced=self._fenced
+        )
+        if not await self.shared.database.fetchval(sql, *arguments):
             raise Lost
-        state.outbox.clear()
+        self._saved()
+
+    def _saved(self) -> None:
+        self.state.outbox.clear()
+        self._unsaved, self.unsaved_since = Changes(next_seq=0), None
+        self.committed_at = self.shared.time.monotonic()
+
+    @property
+    def _fenced(self) -> bool:
+        return "epoch" not in self.shared.limits.unsafe
 
     def _caught_up(self) -> bool:
         """Timers wait until the lane has read what was on the log when it was taken: what happened in time may lie there."""
@@ -194,35 +222,46 @@ class Batches:
                 f"{state.dead_run + dead_run} dead letters in a row; the last: {changes.dead[-1].detail}"
             )
         rows = self.store.statements()
-        sql, arguments = statement_of(
-            flow.name,
-            self.index,
-            state,
-            changes,
-            rows,
-            shared.limits.lease,
-            fenced="epoch" not in shared.limits.unsafe,
-        )
-        try:
-            with metrics.COMMIT.labels(flow.name).time():
-                ours = await shared.database.fetchval(sql, *arguments)
-        except (asyncpg.PostgresError, asyncpg.DataError) as fault:
-            if len(entries) == 1:
-                raise Poison(entries[0].place, fault) from fault
-            raise Refused(len(entries)) from fault
-        if not ours:
-            if not changes.seen:
-                raise Lost
-            raise Repeated(changes.seen)
-        state.outbox.clear()
+        if rows or _has_effect(changes):
+            await self._commit(entries, changes, rows)
+        else:
+            self._defer(changes)
         apply(state, changes)
-        self._remember(changes.seen)
         self.store.committed()
-        self.committed_at = shared.time.monotonic()
+        self._remember(changes.seen)
         if changes.effects:
             self.effects.sync(state.effects, fresh=True)
         self._measure(entries, changes, now)
         return changes, entries
+
+    async def _commit(self, entries: list[Entry], changes: Changes, rows: list[Statement]) -> None:
+        """The batch's one statement. Raises Lost, Repeated, Refused, Poison, DatabaseAway."""
+        state = self.state
+        changes.positions = self._unsaved.positions | changes.positions
+        changes.watermarks = self._unsaved.watermarks | changes.watermarks
+        sql, arguments = statement_of(
+            self.flow.name, self.index, state, changes, rows, self.shared.limits.lease, fenced=self._fenced
+        )
+        try:
+            with metrics.COMMIT.labels(self.flow.name).time():
+                written = await self.shared.database.fetchval(sql, *arguments)
+        except (asyncpg.PostgresError, asyncpg.DataError) as fault:
+            if len(entries) == 1:
+                raise Poison(entries[0].place, fault) from fault
+            raise Refused(len(entries)) from fault
+        if not written:
+            raise Repeated(changes.seen) if changes.seen else Lost
+        self._saved()
+
+    def _defer(self, changes: Changes) -> None:
+        """A batch without effect only moves positions: those can wait for the next one that has, or for `tidy`.
+
+        Should the process die before, its records are read again by the same state, and have no effect again.
+        """
+        self._unsaved.positions.update(changes.positions)
+        self._unsaved.watermarks.update(changes.watermarks)
+        if self.unsaved_since is None:
+            self.unsaved_since = self.shared.time.monotonic()
 
     def _with_timers(
         self, intake: Intake, entries: list[Entry], records: list[Record], now: datetime, limit: int

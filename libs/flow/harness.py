@@ -67,7 +67,7 @@ class Harness:
             "harness",
         )
         self._lanes: dict[int, Lane] = {}
-        self._offsets: dict[tuple[str, int], int] = {}
+        self._logs: dict[tuple[str, int], list[Incoming]] = {}
         self._sequences: dict[tuple[str, int], int] = {}
         self._taken = 0
         self._known: set[str] = set()
@@ -150,16 +150,21 @@ class Harness:
     async def feed(self, records: Sequence[Incoming]) -> list[Event[Any]]:
         """Let the flow read records (their offsets are given here), fire what is due, perform effects."""
         for record in records:
-            lane = await self.lane(record.partition)
-            lane.offer(record.topic, [replace(record, offset=self.next_offset(record))])
+            self.append(record)
+            await self.catch_up(record.partition)
         return await self.settle()
 
-    def next_offset(self, record: Incoming) -> int:
-        """The offset that the broker would give the record."""
-        slot = (record.topic, record.partition)
-        offset = self._offsets.get(slot, 0)
-        self._offsets[slot] = offset + 1
-        return offset
+    def append(self, record: Incoming) -> None:
+        """Put a record at the end of its log, unread."""
+        log = self._logs.setdefault((record.topic, record.partition), [])
+        log.append(replace(record, offset=len(log)))
+
+    async def catch_up(self, index: int) -> None:
+        """Offer a lane what its logs hold beyond what it has."""
+        lane = await self.lane(index)
+        for (topic, partition), log in self._logs.items():
+            if partition == index:
+                lane.offer(topic, log[lane.work.next_offsets.get(topic, 0) :])
 
     async def advance(self, by: timedelta) -> list[Event[Any]]:
         """Move time and fire what becomes due. Returns what the flow emitted."""
@@ -200,6 +205,7 @@ class Harness:
             await lane.load(fresh=True)
             lane.work.caught_up = True
             self._lanes[index] = lane
+            await self.catch_up(index)
         return self._lanes[index]
 
     async def settle(self) -> list[Event[Any]]:

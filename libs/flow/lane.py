@@ -26,6 +26,10 @@ from libs.timesource import jitter
 log = structlog.get_logger(__name__)
 
 
+UNSAVED = 1.0
+"""How long positions may be ahead of their rows while batches without effect follow one another (seconds)."""
+
+
 class Lane:
     """One lane while this process owns it. A lane that was lost or handed back is never used again."""
 
@@ -152,14 +156,18 @@ class Lane:
             if not work.waits():
                 work.wake.clear()
                 if not work.waits():
-                    await work.wait(0.3 if work.state.outbox else 1.0)
+                    await work.wait(0.3 if work.untidy else 1.0)
                 if not work.waits():
-                    if work.state.outbox:
-                        await work.clear_outbox()
+                    if work.untidy:
+                        await work.tidy()
                     continue
             await work.batch()
+            if work.unsaved_since is not None and self.progress - work.unsaved_since > UNSAVED:
+                await work.tidy()
             if self.paused and len(work.queue) < 2 * self.shared.limits.batch:
                 self.shared.feed.more(self.index)
+        if self.ready and work.untidy:
+            await work.tidy()
 
     async def _wait_until_left(self) -> None:
         self._forget()
@@ -196,7 +204,7 @@ class Lane:
             memory.outbox = [row["first_seq"] for row in outbox]
         self.work.begin(memory)
         if memory.outbox:
-            await self.work.clear_outbox()
+            await self.work.tidy()
         self.ready = True
         self.progress = self.shared.time.monotonic()
 

@@ -310,8 +310,8 @@ async def test_records_that_come_while_a_key_is_replayed_follow_in_order(
         letter = (await h.rows("select id from dead_letter order by id"))[0][0]
         bench.broken.clear()
         late = h.record(beat(), key="k", id="3")
-        lane = await h.lane(late.partition)
-        lane.offer(late.topic, [replace(late, offset=h.next_offset(late))])
+        h.append(late)
+        await h.catch_up(late.partition)
         assert loads(await h.replay(letter)) == [1, 2, 3]
         assert await h.rows("select 1 from dead_letter") == []
 
@@ -349,3 +349,16 @@ async def test_the_end_of_an_effect_that_cannot_be_handled_is_kept(bench: Bench,
         bench.broken.clear()
         assert loads(await h.replay(letter["id"])) == [-100]
         assert bench.performed == [("call/1", False), ("call/1", False)]
+
+
+async def test_a_batch_without_effect_costs_no_transaction_and_loses_nothing(
+    bench: Bench, postgres_dsn: str
+) -> None:
+    async with harness(bench, postgres_dsn) as h:
+        await h.give(beat(), key="k", id="1")
+        before = await h.rows('select next_offset from "position"')
+        assert loads(await h.give(beat(), key="k", id="1")) == []
+        assert await h.rows('select next_offset from "position"') == before
+        await h.crash()
+        assert loads(await h.give(beat(), key="k", id="2")) == [2]
+        assert (await h.rows('select next_offset from "position"'))[0][0] > before[0][0]
