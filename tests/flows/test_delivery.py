@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -225,9 +224,9 @@ async def test_a_receipt_that_came_before_the_answer_outweighs_it(postgres_dsn: 
 
         async def deliver_first() -> None:
             record = h.record(receipt("msg_1", MessageStatus.DELIVERED), key=POINT)
-            lane = await h.lane(record.partition)
-            lane.offer(record.topic, [replace(record, offset=0)])
-            await lane.batch()
+            h.append(record)
+            await h.catch_up(record.partition)
+            await (await h.lane(record.partition)).work.batch()
 
         provider.before = deliver_first
         with provider.laying_down(answer):

@@ -38,8 +38,8 @@ class Book:
         }
         self.pending: dict[str, str] = {}
         """Reservation that stands -> work item."""
-        self.waiting = Waiting()
         self.roster = Roster(list(policy.agents.values()))
+        self.waiting = Waiting(self.roster.open)
         self.over: dict[str, int] = {}
         """Agent -> units above capacity that a forced assignment or a lowered capacity left."""
         self.turn = 0

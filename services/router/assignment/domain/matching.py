@@ -43,9 +43,9 @@ def best_item(book: Book, agent_id: str) -> WorkItem | None:
     if not book.is_free(agent_id):
         return None
     room, best = book.room(agent_id), None
-    for needs, line in book.waiting.lines.items():
-        if needs.units <= room and book.roster.serves(agent_id, needs):
-            best = _first(book, agent_id, line, best)
+    for line in book.roster.lines_for(agent_id):
+        if line.needs.units <= room:
+            best = _first(book, agent_id, line.keys, best)
     return book.items[best[-1]] if best else None
 
 
@@ -116,8 +116,8 @@ def _can_take(book: Book, agent_id: str, item: WorkItem, needs: Requirement) -> 
     )
 
 
-def _first(book: Book, agent_id: str, line: list[WaitingKey], best: WaitingKey | None) -> WaitingKey | None:
-    for key in line:
+def _first(book: Book, agent_id: str, keys: list[WaitingKey], best: WaitingKey | None) -> WaitingKey | None:
+    for key in keys:
         if best is not None and key >= best:
             break
         if not book.items[key[-1]].not_for(agent_id):
@@ -134,7 +134,8 @@ def _agents(book: Book, item: WorkItem) -> Iterator[str]:
     yield from (key[-1] for key in merge(*(g.free for g in fitting)))
     for group in fitting:
         yield from group.others
+    named = {id(group) for group in fitting}
     for group in book.roster.groups.values():
-        if group not in fitting:
+        if id(group) not in named:
             yield from (key[-1] for key in group.free)
             yield from group.others

@@ -22,7 +22,6 @@ def reconcile(step: Step) -> None:
         elif not agent.listed:
             version = max(agent.version, int(step.now.timestamp()))
             step.change_agent(agent_id, listed=True, capacity=spec.capacity, reason=None, version=version)
-            book.settle_over(agent_id, raised=True)
         elif agent.capacity != spec.capacity:
             step.change_agent(agent_id, capacity=spec.capacity)
             book.settle_over(agent_id, raised=True)

@@ -4,7 +4,7 @@ from bisect import bisect_left, insort
 from typing import NamedTuple
 
 from services.router.assignment.domain.policy import AgentSpec
-from services.router.assignment.domain.waiting import Requirement
+from services.router.assignment.domain.waiting import Line, Requirement
 
 CACHED_REQUIREMENTS = 10_000
 """Distinct requirements whose matching groups are remembered; beyond it the cache starts anew."""
@@ -20,12 +20,16 @@ class Profile(NamedTuple):
 
 
 class Group:
-    """The agents of one profile: `free` may be given work now, in the strategy's order; `others` may not, by id."""
+    """The agents of one profile: `free` may be given work now, in the strategy's order; `others` may not, by id.
+
+    `lines` are those whose items they can serve.
+    """
 
     def __init__(self, profile: Profile) -> None:
         self.queues, self.levels = profile.queues, dict(profile.skills)
         self.free: list[AgentKey] = []
         self.others: list[str] = []
+        self.lines: list[Line] = []
 
     def serves(self, needs: Requirement) -> bool:
         return needs.queue in self.queues and all(self.levels.get(s, 0) >= least for s, least in needs.skills)
@@ -39,6 +43,7 @@ class Roster:
         self._group: dict[str, Group] = {}
         self._key: dict[str, AgentKey] = {}
         self._serving: dict[Requirement, list[Group]] = {}
+        self._direct: dict[str, list[Line]] = {}
         for spec in sorted(specs, key=lambda s: s.agent_id):
             profile = Profile(spec.queues, tuple(sorted(spec.skills.items())))
             group = self.groups.setdefault(profile, Group(profile))
@@ -72,6 +77,19 @@ class Roster:
             return needs.only_agent_id == agent_id
         group = self._group.get(agent_id)
         return group is not None and group.serves(needs)
+
+    def open(self, line: Line) -> None:
+        """Let those who can serve a new line find it."""
+        if line.needs.only_agent_id is not None:
+            self._direct.setdefault(line.needs.only_agent_id, []).append(line)
+            return
+        for group in self.serving(line.needs):
+            group.lines.append(line)
+
+    def lines_for(self, agent_id: str) -> list[Line]:
+        """The lines of which the agent can serve some item, room and exclusions apart."""
+        group = self._group.get(agent_id)
+        return [*self._direct.get(agent_id, ()), *(group.lines if group else ())]
 
     def serving(self, needs: Requirement) -> list[Group]:
         """The groups whose queue and skills fit."""

@@ -1,7 +1,7 @@
-"""This file keeps the waiting items in order, by class of requirement, so that a freed agent looks at heads only."""
+"""This file keeps the waiting items in order, in one line per requirement, so that a freed agent looks at heads only."""
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import merge
 from typing import NamedTuple
 
@@ -22,28 +22,43 @@ def requirement(item: WorkItem) -> Requirement:
     return Requirement(item.queue, tuple(sorted(item.skills.items())), item.units, item.only_agent_id)
 
 
-class Waiting:
-    """Sorted lines of waiting keys by requirement. An item must be removed before any of its fields changes."""
+class Line:
+    """The waiting items of one requirement, by their keys; the first to be served first. May be empty."""
 
-    def __init__(self) -> None:
-        self.lines: dict[Requirement, list[WaitingKey]] = {}
+    def __init__(self, needs: Requirement) -> None:
+        self.needs = needs
+        self.keys: list[WaitingKey] = []
+
+
+class Waiting:
+    """All lines. An item must be removed before any of its fields changes.
+
+    `opened` is told each new line, once. Lines are kept when they are empty: requirements come from the workspace's
+    queues, so there are not many.
+    """
+
+    def __init__(self, opened: Callable[[Line], None]) -> None:
+        self._lines: dict[Requirement, Line] = {}
+        self._opened = opened
 
     def add(self, item: WorkItem) -> None:
-        insort(self.lines.setdefault(requirement(item), []), waiting_key(item))
+        needs = requirement(item)
+        line = self._lines.get(needs)
+        if line is None:
+            line = self._lines[needs] = Line(needs)
+            self._opened(line)
+        insort(line.keys, waiting_key(item))
 
     def remove(self, item: WorkItem) -> None:
-        needs = requirement(item)
-        line, key = self.lines[needs], waiting_key(item)
-        place = bisect_left(line, key)
-        if place == len(line) or line[place] != key:
+        keys, key = self._lines[requirement(item)].keys, waiting_key(item)
+        place = bisect_left(keys, key)
+        if place == len(keys) or keys[place] != key:
             raise KeyError(item.work_item_id)
-        del line[place]
-        if not line:
-            del self.lines[needs]
+        del keys[place]
 
     def in_order(self) -> Iterator[str]:
         """Ids of all waiting items, the first to be served first."""
-        return (key[-1] for key in merge(*self.lines.values()))
+        return (key[-1] for key in merge(*(line.keys for line in self._lines.values())))
 
     def __len__(self) -> int:
-        return sum(map(len, self.lines.values()))
+        return sum(len(line.keys) for line in self._lines.values())

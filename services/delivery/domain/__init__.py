@@ -1,0 +1,1 @@
+"""What a provider's answer means for a message, and when to try again; values in, values out."""

@@ -1,0 +1,127 @@
+"""This file holds what may be asked: one body for each command, the same over HTTP and over a WebSocket."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from libs.contracts.payloads.base import Content
+from libs.contracts.vocabulary import ContentKind
+
+LONGEST_TEXT = 16_000
+"""Characters; every channel's own limit is lower, and a note should stay readable."""
+LARGEST = 256 * 1024
+"""Bytes of a whole command. It must fit a Kafka record with room to spare: one that does not costs everybody the producer."""
+Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
+Short = Annotated[str, Field(max_length=500)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Tag = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Reply(Body):
+    """`text`, or `content` for anything else than text; exactly one of them."""
+
+    text: Text | None = None
+    content: Content | None = None
+    reply_to: Name | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.text is None) == (self.content is None):
+            raise ValueError("exactly one of text and content is expected")
+        if self.content is not None and self.content.kind is ContentKind.UNKNOWN:
+            raise ValueError("the kind of the content is not known")
+        return self
+
+    def said(self) -> Content:
+        return self.content or Content(kind=ContentKind.TEXT, text=self.text or "")
+
+
+class Note(Body):
+    text: Text
+
+
+class Resolve(Body):
+    reason: Short | None = None
+
+
+class Snooze(Body):
+    until: AwareDatetime
+
+
+class Transfer(Body):
+    """To a queue, or to one agent."""
+
+    queue: Name | None = None
+    agent_id: Name | None = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.queue is None) == (self.agent_id is None):
+            raise ValueError("exactly one of queue and agent_id is expected")
+        return self
+
+
+class Tags(Body):
+    add: Annotated[tuple[Tag, ...], Field(max_length=50)] = ()
+    remove: Annotated[tuple[Tag, ...], Field(max_length=50)] = ()
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.add and not self.remove:
+            raise ValueError("at least one tag to add or to remove is expected")
+        return self
+
+
+class Presence(Body):
+    presence: Literal["available", "busy", "break", "offline"]
+    reason: Short | None = None
+
+
+class Accept(Body):
+    """Nothing to say."""
+
+
+class Decline(Body):
+    reason: Short | None = None
+
+
+class Complete(Body):
+    """Nothing to say."""
+
+
+class ForceAssign(Body):
+    agent_id: Name
+
+
+BODIES: dict[str, type[Body]] = {
+    "reply": Reply,
+    "note": Note,
+    "resolve": Resolve,
+    "snooze": Snooze,
+    "transfer": Transfer,
+    "tags": Tags,
+    "presence": Presence,
+    "accept": Accept,
+    "decline": Decline,
+    "complete": Complete,
+    "force-assign": ForceAssign,
+}
+"""Command name -> its body."""
+
+TARGETS: dict[str, str] = {
+    "reply": "conversation_id",
+    "note": "conversation_id",
+    "resolve": "conversation_id",
+    "snooze": "conversation_id",
+    "transfer": "conversation_id",
+    "tags": "conversation_id",
+    "accept": "reservation_id",
+    "decline": "reservation_id",
+    "complete": "work_item_id",
+    "force-assign": "work_item_id",
+}
+"""Command name -> what names the thing that it is about; a presence is the agent's own."""

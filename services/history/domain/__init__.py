@@ -1,0 +1,1 @@
+"""How entries are read together, and where a reader is in them; values in, values out."""

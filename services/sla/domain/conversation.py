@@ -1,0 +1,201 @@
+"""This file folds what happened to a conversation into its clocks.
+
+first_response  opening ─▶ first answer of a person. Resolved before: cancelled. A reopened conversation that no person has
+                answered yet starts the next one.
+next_response   first message of the customer that is not answered, once a person has answered at all ─▶ the next answer.
+                Resolved before: cancelled.
+resolution      opening ─▶ resolved. Snoozed pauses it. A reopening starts a new one with the whole target; the one before
+                stays as it ended, so that no figure changes afterwards.
+
+Each opening and reopening takes the policy of its queue; a transfer moves running clocks to the other queue and leaves
+their targets alone.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import reduce
+
+from libs.contracts.vocabulary import Metric
+from services.sla.domain.clock import Clock, State
+from services.sla.domain.facts import Fact, Floor, Kind, in_order
+from services.sla.domain.policy import Policy
+
+LATENESS = timedelta(hours=24)
+"""What comes later than this after it happened counts as having happened so long ago; it bounds what is kept."""
+KEPT = 200
+"""Facts of one conversation that are kept one by one; of a busier one, the older half is settled sooner."""
+
+NOTHING_SETTLED = Floor()
+
+
+class Phase(StrEnum):
+    UNSEEN = "unseen"
+    """Its opening is not known yet."""
+    OPEN = "open"
+    SNOOZED = "snoozed"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What the facts so far amount to. `clocks` are those that still matter, in order of their start."""
+
+    phase: Phase = Phase.UNSEEN
+    queue: str = ""
+    policy: Policy | None = None
+    answered: bool = False
+    """By a person, ever."""
+    clocks: tuple[Clock, ...] = ()
+    floor: Floor = NOTHING_SETTLED
+
+
+def fold(base: Conversation, facts: Iterable[Fact]) -> Conversation:
+    """The conversation after these facts, whatever the order they are given in."""
+    return reduce(lambda found, fact: STEPS[fact.kind](found, fact), in_order(facts, base.floor), base)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A new base, the facts that are still kept one by one, and the clocks that can change no more."""
+
+    base: Conversation
+    facts: tuple[Fact, ...]
+    gone: tuple[Clock, ...] = ()
+
+
+def settle(
+    base: Conversation,
+    facts: tuple[Fact, ...],
+    reached: datetime,
+    *,
+    lateness: timedelta = LATENESS,
+    kept: int = KEPT,
+) -> Settled:
+    """Fold away what happened too long ago to be kept one by one. The fold of what is left is the same.
+
+    What comes after this and is older counts as if it had happened at the moment up to which all is settled.
+    """
+    horizon = reached - lateness
+    if len(facts) <= kept and all(fact.at >= horizon for fact in facts):
+        return Settled(base, facts)
+    ordered = in_order(facts, base.floor)
+    if len(ordered) > kept:
+        horizon = max(horizon, ordered[len(ordered) - kept // 2].at)
+    old = [fact for fact in ordered if fact.at < horizon]
+    if not old:
+        return Settled(base, facts)
+    after = fold(base, old)
+    live = tuple(clock for clock in after.clocks if clock.ended_at is None or clock.ended_at >= horizon)
+    decided = [fact for fact in old if fact.kind not in (Kind.ASKED, Kind.ANSWERED)]
+    opened = [fact for fact in decided if fact.kind in (Kind.OPENED, Kind.REOPENED)]
+    floor = Floor(
+        settled=horizon,
+        decided=decided[-1].at if decided else base.floor.decided,
+        opened=opened[-1].at if opened else base.floor.opened,
+    )
+    versions = {fact.version for fact in old}
+    return Settled(
+        base=replace(after, clocks=live, floor=floor),
+        facts=tuple(fact for fact in facts if fact.version not in versions),
+        gone=tuple(clock for clock in after.clocks if clock not in live),
+    )
+
+
+def _opened(before: Conversation, fact: Fact) -> Conversation:
+    if before.phase is not Phase.UNSEEN:
+        return before
+    return _begun(before, fact)
+
+
+def _reopened(before: Conversation, fact: Fact) -> Conversation:
+    match before.phase:
+        case Phase.OPEN:
+            return before
+        case Phase.SNOOZED:
+            moved = _transferred(before, fact)
+            return replace(_each(moved, lambda clock: clock.resumed(fact.at)), phase=Phase.OPEN)
+        case _:
+            return _begun(before, fact)
+
+
+def _begun(before: Conversation, fact: Fact) -> Conversation:
+    found = replace(before, phase=Phase.OPEN, queue=fact.queue or before.queue, policy=fact.policy)
+    if not before.answered:
+        found = _started(found, Metric.FIRST_RESPONSE, fact)
+    return _started(found, Metric.RESOLUTION, fact)
+
+
+def _resolved(before: Conversation, fact: Fact) -> Conversation:
+    def end(clock: Clock) -> Clock:
+        if clock.metric is Metric.RESOLUTION:
+            return clock.ended(fact.at, State.MET)
+        return clock.ended(fact.at, State.CANCELLED, "resolved")
+
+    return replace(_each(before, end), phase=Phase.RESOLVED)
+
+
+def _snoozed(before: Conversation, fact: Fact) -> Conversation:
+    if before.phase is not Phase.OPEN:
+        return before
+
+    def pause(clock: Clock) -> Clock:
+        return clock.paused(fact.at) if clock.metric is Metric.RESOLUTION else clock
+
+    return replace(_each(before, pause), phase=Phase.SNOOZED)
+
+
+def _transferred(before: Conversation, fact: Fact) -> Conversation:
+    queue = fact.queue or before.queue
+    return replace(
+        _each(before, lambda clock: replace(clock, queue=queue) if clock.open else clock), queue=queue
+    )
+
+
+def _asked(before: Conversation, fact: Fact) -> Conversation:
+    waiting = any(clock.open and clock.metric is Metric.NEXT_RESPONSE for clock in before.clocks)
+    if waiting or not before.answered or before.phase not in (Phase.OPEN, Phase.SNOOZED):
+        return before
+    return _started(before, Metric.NEXT_RESPONSE, fact)
+
+
+def _answered(before: Conversation, fact: Fact) -> Conversation:
+    def end(clock: Clock) -> Clock:
+        return clock if clock.metric is Metric.RESOLUTION else clock.ended(fact.at, State.MET)
+
+    return replace(_each(before, end), answered=True)
+
+
+STEPS: dict[Kind, Callable[[Conversation, Fact], Conversation]] = {
+    Kind.OPENED: _opened,
+    Kind.REOPENED: _reopened,
+    Kind.RESOLVED: _resolved,
+    Kind.SNOOZED: _snoozed,
+    Kind.TRANSFERRED: _transferred,
+    Kind.ASKED: _asked,
+    Kind.ANSWERED: _answered,
+}
+
+
+def _each(before: Conversation, change: Callable[[Clock], Clock]) -> Conversation:
+    return replace(before, clocks=tuple(change(clock) for clock in before.clocks))
+
+
+def _started(before: Conversation, metric: Metric, fact: Fact) -> Conversation:
+    policy = before.policy
+    target = policy.target(metric) if policy else None
+    if policy is None or target is None:
+        return before
+    clock = Clock(
+        metric=metric,
+        number=fact.version,
+        queue=before.queue,
+        policy=policy.id,
+        workspace_version=policy.workspace_version,
+        calendar=policy.calendar,
+        target=target,
+        warn_at=policy.warn_at,
+        started_at=fact.at,
+    )
+    return replace(before, clocks=(*before.clocks, clock))

@@ -1,0 +1,76 @@
+"""This file holds what happened to a conversation, and puts it into the order in which it counts."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from services.sla.domain.policy import Policy
+
+
+class Kind(StrEnum):
+    OPENED = "opened"
+    REOPENED = "reopened"
+    """Out of resolved or out of snoozed."""
+    RESOLVED = "resolved"
+    SNOOZED = "snoozed"
+    TRANSFERRED = "transferred"
+    ASKED = "asked"
+    """The customer wrote."""
+    ANSWERED = "answered"
+    """A person of ours wrote; bots and automatic notices do not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """`version` is the event's place among the conversation's events: the order in which the router decided them."""
+
+    kind: Kind
+    at: datetime
+    version: int
+    queue: str | None = None
+    policy: Policy | None = None
+    """That of the queue, where the conversation was opened or reopened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What is known about facts that are not kept one by one any more: nothing counts from before `settled`."""
+
+    settled: datetime | None = None
+    decided: datetime | None = None
+    """Of the last decision among them."""
+    opened: datetime | None = None
+    """Of the last opening or reopening among them."""
+
+
+def in_order(facts: Iterable[Fact], floor: Floor) -> list[Fact]:
+    """The facts in event time, each with the moment from which it counts; equal moments in order of version.
+
+    What people said counts from when they said it, however late it comes to us. The router's decisions (opened, resolved …)
+    were made one after another, on what the router knew: none counts from before the one it followed, even where the
+    message that led to it is older. And a customer's message counts within the opening that it belongs to: one that was
+    sent before the end of a conversation, but came after it and reopened it, asks from the reopening on.
+    Clocks of two machines may differ a little: nothing that followed the first opening counts from before it.
+    """
+    decided, opened = floor.decided, floor.opened
+    first: datetime | None = None  # where it is settled, so is all that could count from before it
+    found = []
+    for fact in sorted(facts, key=lambda f: f.version):
+        at = _latest(fact.at, floor.settled)
+        match fact.kind:
+            case Kind.ASKED:
+                at = _latest(at, opened)
+            case Kind.ANSWERED:
+                at = _latest(at, first)
+            case _:
+                at = decided = _latest(at, decided)
+                if fact.kind in (Kind.OPENED, Kind.REOPENED):
+                    opened = at
+                    first = first or (at if floor.opened is None else None)
+        found.append(fact if at == fact.at else replace(fact, at=at))
+    return sorted(found, key=lambda f: (f.at, f.version))
+
+
+def _latest(at: datetime, bound: datetime | None) -> datetime:
+    return at if bound is None or bound < at else bound

@@ -1,0 +1,134 @@
+"""This file compares a clock with what was last said of it, and says what is new."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from services.sla.domain.clock import WHOLE, Clock, Pause, State
+
+SUPERSEDED = "superseded"
+"""Reason of a clock that, by what came late, should never have been started."""
+
+ENDED = (State.MET, State.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a clock stood when time had come to a certain point."""
+
+    started_at: datetime
+    state: State
+    due_at: datetime
+    warned: tuple[float, ...] = ()
+    breached: bool = False
+    pauses: tuple[Pause, ...] = ()
+    ended_at: datetime | None = None
+    reason: str | None = None
+
+
+class Happened(StrEnum):
+    STARTED = "started"
+    RESUMED = "resumed"
+    WARNED = "warned"
+    BREACHED = "breached"
+    PAUSED = "paused"
+    MET = "met"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something to say of a clock. `at` is when it happened, `due_at` the deadline as it was then."""
+
+    what: Happened
+    at: datetime
+    due_at: datetime
+    fraction: float | None = None
+    corrects_breach: bool = False
+
+
+def standing(clock: Clock, reached: datetime) -> Standing:
+    return Standing(
+        started_at=clock.started_at,
+        state=clock.state,
+        due_at=clock.due_at,
+        warned=tuple(share for share in clock.warn_at if clock.crossed(share, reached)),
+        breached=clock.crossed(WHOLE, reached),
+        pauses=clock.pauses,
+        ended_at=clock.ended_at,
+        reason=clock.reason,
+    )
+
+
+def superseded(before: Standing) -> Standing:
+    """Of a clock that is not among the conversation's clocks any more."""
+    return Standing(before.started_at, State.CANCELLED, before.due_at, reason=SUPERSEDED)
+
+
+def news(before: Standing | None, clock: Clock, after: Standing) -> list[Happening]:
+    """What to say of a clock that was last said to stand at `before` (None: never mentioned) and stands at `after`.
+
+    In order of time; a reader who takes the last word on a clock knows how it stands. A clock that was ended and is open
+    again, or was started at another time, is told from its start. Of one that has ended, a pause that comes late is not
+    told, but its end again.
+    """
+    known = None if before is None or _begins_anew(before, after) else before
+    found = sorted(_new(known, clock, after), key=lambda happening: happening.at)
+    if before and before.breached and not after.breached and found:
+        found[-1] = replace(found[-1], corrects_breach=True)
+    return found
+
+
+def _begins_anew(before: Standing, after: Standing) -> bool:
+    if before.started_at != after.started_at or before.reason == SUPERSEDED:
+        return True
+    return before.state in ENDED and after.state not in ENDED
+
+
+def _new(known: Standing | None, clock: Clock, after: Standing) -> Iterator[Happening]:
+    """Where several happened at one moment, in the order in which they are to be told."""
+    if known is None:
+        yield Happening(Happened.STARTED, clock.started_at, _due(clock, clock.started_at))
+    for share in after.warned:
+        if known is None or share not in known.warned:
+            at = clock.moment(share)
+            yield Happening(Happened.WARNED, at, _due(clock, at), fraction=share)
+    if after.breached and not (known and known.breached and known.due_at == after.due_at):
+        yield Happening(Happened.BREACHED, after.due_at, after.due_at)
+    if clock.open or known is None:
+        yield from _pauses(known.pauses if known else (), clock)
+    if clock.ended_at is not None and not (known and _same_end(known, after)):
+        what = Happened.MET if after.state is State.MET else Happened.CANCELLED
+        yield Happening(what, clock.ended_at, after.due_at)
+
+
+def _pauses(told: tuple[Pause, ...], clock: Clock) -> Iterator[Happening]:
+    """From the first pause that was told otherwise, so that the last word is how the clock stands."""
+    agreed = 0
+    while agreed < min(len(told), len(clock.pauses)) and told[agreed] == clock.pauses[agreed]:
+        agreed += 1
+    for index, pause in enumerate(clock.pauses[agreed:], agreed):
+        if index >= len(told) or told[index].start != pause.start or told[index].end is not None:
+            yield Happening(Happened.PAUSED, pause.start, _due(clock, pause.start))
+        # The end of the clock ends its pause without a word of its own.
+        if pause.end is not None and pause.end != clock.ended_at:
+            yield Happening(Happened.RESUMED, pause.end, _due(clock, pause.end))
+
+
+def _same_end(known: Standing, after: Standing) -> bool:
+    return (known.state, known.ended_at, known.due_at) == (after.state, after.ended_at, after.due_at)
+
+
+def alarms(clock: Clock, after: Standing) -> dict[float, datetime]:
+    """Share -> when it will be used up, of a clock that runs."""
+    if clock.state is not State.RUNNING:
+        return {}
+    told = (*after.warned, WHOLE) if after.breached else after.warned
+    return {share: clock.moment(share) for share in clock.shares if share not in told}
+
+
+def _due(clock: Clock, at: datetime) -> datetime:
+    """The deadline as it was at a moment of the clock's life."""
+    past = tuple(pause for pause in clock.pauses if pause.end is not None and pause.end <= at)
+    return replace(clock, pauses=past, state=State.RUNNING, ended_at=None).due_at

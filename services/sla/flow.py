@@ -1,0 +1,87 @@
+"""Conversations and assignments in, SLA clocks out."""
+
+from libs.contracts.payloads.assignments import (
+    WorkAssigned,
+    WorkCancelled,
+    WorkCompleted,
+    WorkQueued,
+    WorkWrapping,
+)
+from libs.contracts.payloads.conversations import (
+    ConversationOpened,
+    ConversationReopened,
+    ConversationResolved,
+    ConversationSnoozed,
+    ConversationTransferred,
+    MessageQueued,
+    MessageReceived,
+)
+from libs.contracts.payloads.sla import (
+    ClockBreached,
+    ClockCancelled,
+    ClockMet,
+    ClockPaused,
+    ClockResumed,
+    ClockStarted,
+    ClockWarned,
+)
+from libs.flow.flow import Flow
+from libs.service.auth import Bearer
+from libs.service.background import running
+from libs.service.process import App, Runtime
+from libs.workspace import Workspace
+from services.sla.announcing import ClockDue
+from services.sla.api import routes
+from services.sla.gauges import watch_open_clocks
+from services.sla.handlers import Handlers
+from services.sla.settings import Settings
+from services.sla.store import Reads, SlaStore
+
+
+def flow(workspace: Workspace) -> Flow:
+    on = Handlers(workspace)
+    return Flow(
+        name="sla",
+        schema="sla",
+        store=SlaStore,
+        reads={
+            "conversations": {
+                ConversationOpened: on.on_conversation_opened,
+                ConversationReopened: on.on_conversation_reopened,
+                ConversationResolved: on.on_conversation_resolved,
+                ConversationSnoozed: on.on_conversation_snoozed,
+                ConversationTransferred: on.on_conversation_transferred,
+                MessageReceived: on.on_message_received,
+                MessageQueued: on.on_message_queued,
+            },
+            "assignments": {
+                WorkAssigned: on.on_work_assigned,
+                WorkQueued: on.on_work_given_up,
+                WorkWrapping: on.on_work_given_up,
+                WorkCompleted: on.on_work_given_up,
+                WorkCancelled: on.on_work_given_up,
+            },
+        },
+        timers={ClockDue: on.on_clock_due},
+        emits={
+            "sla": (
+                ClockStarted,
+                ClockPaused,
+                ClockResumed,
+                ClockWarned,
+                ClockBreached,
+                ClockMet,
+                ClockCancelled,
+            )
+        },
+    )
+
+
+def build(runtime: Runtime[Settings]) -> App:
+    reads = Reads(runtime.database)
+    bearer = Bearer(runtime.settings.jwt_secret, workspace=runtime.workspace.id, time=runtime.time)
+    return App(
+        flows=[flow(runtime.workspace)],
+        api=routes(reads, bearer),
+        background=[lambda: running("gauges", watch_open_clocks(reads, runtime.time), runtime.died)],
+    )

@@ -1,0 +1,129 @@
+"""This file keeps conversations, their clocks and their holders, by conversation."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from libs.contracts.vocabulary import Metric
+from libs.flow.database import Database, queries
+from libs.flow.flow import Fired
+from libs.flow.store import Reader, Store, Table
+from services.sla.domain.clock import Pause, State
+from services.sla.domain.conversation import Conversation
+from services.sla.domain.facts import Fact
+from services.sla.domain.standing import Standing
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationRow:
+    conversation_id: str
+    contact_point_id: str
+    reached: datetime
+    base: Conversation
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClockRow:
+    """A clock as it was last announced; `version` is that of the last event about it."""
+
+    clock_id: str
+    conversation_id: str
+    contact_point_id: str
+    metric: Metric
+    number: int
+    queue: str
+    policy: str
+    workspace_version: str
+    calendar: str
+    target_seconds: float
+    warn_at: tuple[float, ...]
+    started_at: datetime
+    state: State
+    due_at: datetime
+    warned: tuple[float, ...]
+    breached: bool
+    pauses: tuple[Pause, ...]
+    ended_at: datetime | None
+    reason: str | None
+    version: int
+    settled: bool = False
+
+    @property
+    def standing(self) -> Standing:
+        return Standing(
+            self.started_at,
+            self.state,
+            self.due_at,
+            self.warned,
+            self.breached,
+            self.pauses,
+            self.ended_at,
+            self.reason,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HolderRow:
+    conversation_id: str
+    work_item_id: str
+    agent_id: str
+
+
+class SlaStore(Store):
+    """The conversations that a batch is about. What is only counted is counted when the batch has been committed."""
+
+    def __init__(self, lane: int) -> None:
+        super().__init__(lane)
+        self.conversations = Table(
+            "conversation", ConversationRow, key=["conversation_id"], group="conversation_id"
+        )
+        self.clocks = Table("clock", ClockRow, key=["clock_id"], group="conversation_id", where="not settled")
+        self.holders = Table("holder", HolderRow, key=["conversation_id"], group="conversation_id")
+        self.tables = (self.conversations, self.clocks, self.holders)
+        self._counts: list[Callable[[], None]] = []
+
+    async def load(self, db: Reader, items: Sequence[Any]) -> None:
+        ids = {
+            item.timer.conversation_id if isinstance(item, Fired) else item.data.conversation_id
+            for item in items
+        }
+        await self.conversations.load(db, ids)
+        await self.clocks.load(db, ids)
+        await self.holders.load(db, ids)
+
+    def count(self, count: Callable[[], None]) -> None:
+        self._counts.append(count)
+
+    def committed(self) -> None:
+        super().committed()
+        for count in self._counts:
+            count()
+        self._counts.clear()
+
+    def discard(self) -> None:
+        super().discard()
+        self._counts.clear()
+
+
+class Reads:
+    """The questions that the API and the gauges ask. Every method raises DatabaseAway."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sql = queries("services.sla")
+
+    async def clocks_of(self, conversation_id: str) -> list[Any]:
+        """In order of their start."""
+        return await self._database.fetch(self._sql["clocks_of"], conversation_id)
+
+    async def next_due(self, queue: str | None, limit: int) -> list[Any]:
+        """Running clocks before their deadline, the nearest first."""
+        if queue is None:
+            return await self._database.fetch(self._sql["next_due"], limit)
+        return await self._database.fetch(self._sql["next_due_of_queue"], limit, queue)
+
+    async def open_clocks(self, now: datetime, soon: datetime) -> list[Any]:
+        """Rows of (metric, policy, open, due until `soon`, overdue)."""
+        return await self._database.fetch(self._sql["open_clocks"], now, soon)

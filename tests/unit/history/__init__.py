@@ -1,0 +1,1 @@
+"""Tests of how a timeline reads, without database or broker."""

@@ -1,0 +1,1 @@
+"""The channel adapters, the webhook route and the visitors' socket, without a broker."""

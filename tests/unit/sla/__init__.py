@@ -1,0 +1,1 @@
+"""Tests of the SLA rules, without database or broker."""
