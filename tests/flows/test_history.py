@@ -15,7 +15,7 @@ from libs.contracts.payloads.base import Content, Payload
 from libs.contracts.payloads.conversations import ContactResolved
 from libs.contracts.payloads.identity import ContactPointLinked
 from libs.contracts.payloads.timeline import EntryRecorded
-from libs.contracts.topics import topic_map
+from libs.contracts.topics import partition_of, topic_map, topic_of_type
 from libs.contracts.vocabulary import Channel, ContentKind
 from libs.flow.harness import START, Harness
 from services.history.flow import flow
@@ -39,7 +39,7 @@ class History:
         said: list[Event[EntryRecorded]] = []
         for payload in payloads:
             at: datetime = payload.occurred_at  # type: ignore[attr-defined]
-            said += await self.h.give(payload, key=key_of(payload), at=at)
+            said += await self.h.give(payload, key=key_of(payload), at=at, source=source_of(payload))
         return said
 
     async def entries(self, columns: str = "entry_id", contact_id: str | None = None) -> list[Any]:
@@ -51,6 +51,12 @@ class History:
 
     async def pending(self) -> int:
         return int((await self.h.rows("select count(*) from pending"))[0][0])
+
+
+def source_of(payload: Payload) -> str:
+    """Each topic has its producer's source; the harness numbers events by topic and partition."""
+    partition = partition_of(key_of(payload).encode(), topic_map().partitions)
+    return f"/{topic_of_type()[payload.type].name}/{partition}"
 
 
 def key_of(payload: Payload) -> str:
