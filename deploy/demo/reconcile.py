@@ -131,17 +131,17 @@ def replies_once(ledger: Ledger, story: Story) -> Finding:
     queued, copies = Counter(entry["text"] for entry in story.of_type("message.queued.v1")), Counter[str]()
     for sent in ledger.outgoing.values():
         copies[sent.text] += sent.copies
-        finding.expect(
-            sent.text in ledger.replies, f"{sent.channel} got {sent.text[:60]!r}, which nobody wrote"
-        )
+        if sent.text not in ledger.replies:
+            finding.offenders.append(f"{sent.channel} got {sent.text[:60]!r}, which nobody wrote")
     ours = ledger.contact_points()
     for text, reply in ledger.replies.items():
         if reply.contact_point_id not in ours:
             continue  # to a customer of an earlier run, who is not there any more
-        if reply.outcome in ("done", "accepted"):
-            finding.expect(queued[text] == 1, f"{_quoted(reply)} was taken and is there {queued[text]} times")
-        if queued[text]:
-            finding.expect(copies[text] == 1, f"{_quoted(reply)} reached the provider {copies[text]} times")
+        taken = reply.outcome in ("done", "accepted")
+        found = f"{_quoted(reply)}: {queued[text]} messages, {copies[text]} at the provider"
+        finding.expect(
+            queued[text] == copies[text] == 1 or (not taken and queued[text] == copies[text] == 0), found
+        )
     return finding
 
 
