@@ -36,6 +36,8 @@ class Trouble:
     """Turned down for now, in each provider's own way."""
     silent: float = 0.0
     """Taken, and never answered: the sender cannot know."""
+    slow: float = 0.0
+    """Seconds between taking a message and answering."""
 
 
 class Provider:
@@ -109,7 +111,7 @@ class Provider:
             return _graph_error(400, 130429, "Rate limit hit")
         key, to = str(said.get("biz_opaque_callback_data", "")), str(said["to"])
         sent = self._take(Channel.WHATSAPP, key, to, _text_of(said), self._numbers.wamid())
-        await self._maybe_silent(request)
+        await self._answer_in_time(request)
         return JSONResponse(
             {
                 "messaging_product": "whatsapp",
@@ -133,7 +135,7 @@ class Provider:
         chat, text = str(said["chat_id"]), str(said["text"])
         # Telegram has no key: two requests with one text are two messages to the customer.
         sent = self._take(Channel.TELEGRAM, f"{chat}/{text}", chat, text, self._numbers.in_chat(chat))
-        await self._maybe_silent(request)
+        await self._answer_in_time(request)
         result = {"message_id": int(sent.provider_message_id), "chat": {"id": int(chat)}, "text": text}
         return JSONResponse({"ok": True, "result": result})
 
@@ -151,7 +153,7 @@ class Provider:
         sent = self._take(
             Channel.CUSTOM, key, said["to"], said["content"]["text"], self._numbers.item("kirim")
         )
-        await self._maybe_silent(request)
+        await self._answer_in_time(request)
         return JSONResponse({"id": sent.provider_message_id})
 
     def _take(
@@ -168,7 +170,8 @@ class Provider:
             self._background(self._receipts(sent))
         return sent
 
-    async def _maybe_silent(self, request: Request) -> None:
+    async def _answer_in_time(self, request: Request) -> None:
+        await asyncio.sleep(self.trouble.slow)
         if self._rng.random() < self.trouble.silent:
             while (await request.receive())["type"] != "http.disconnect":
                 pass

@@ -47,9 +47,14 @@ class OutputTooLarge(ValueError):
 class Poison(Exception):
     """A handler raised: the batch must be taken again with this item marked dead."""
 
-    def __init__(self, place: "Place", fault: Exception) -> None:
+    def __init__(self, place: "Place", fault: Exception, reason: str = "bug") -> None:
         super().__init__(repr(fault))
-        self.place, self.fault = place, fault
+        self.place, self.fault, self.reason = place, fault, reason
+
+    @property
+    def told(self) -> str:
+        """For people."""
+        return f"{type(self.fault).__name__}: {self.fault}" if self.reason == "bug" else str(self.fault)
 
 
 Place = tuple[str, int]
@@ -323,7 +328,7 @@ def run(working: Working, entries: Sequence[Entry], poison: Mapping[Place, str])
                 changes.drops[outcome.reason] += 1
         if reason:
             if entry.replay is not None:
-                raise Poison(entry.place, ValueError(reason))
+                raise Poison(entry.place, ValueError(entry.detail), reason)
             _keep(
                 changes,
                 entry,

@@ -12,6 +12,7 @@ import structlog
 from libs.flow import metrics
 from libs.flow.batch import Entry, Intake, Place, Poison, Working, replayed, run, utc, without_seen
 from libs.flow.commit import statement_of
+from libs.flow.database import Unfit
 from libs.flow.effects import Effects
 from libs.flow.flow import Retry
 from libs.flow.memory import Changes, DeadRow, Memory, apply
@@ -170,7 +171,7 @@ class Batches:
             except Poison as found:
                 log.error("a handler failed", flow=self.flow.name, lane=self.index, place=found.place, fault=repr(found.fault),
                           exc_info=found.fault)  # fmt: skip
-                poison[found.place] = f"{type(found.fault).__name__}: {found.fault}"
+                poison[found.place] = found.told
                 replays = await self._without_failed(replays, found)
                 await self._reopen()
             except Repeated as repeated:
@@ -245,7 +246,7 @@ class Batches:
         try:
             with metrics.COMMIT.labels(self.flow.name).time():
                 written = await self.shared.database.fetchval(sql, *arguments)
-        except (asyncpg.PostgresError, asyncpg.DataError) as fault:
+        except (asyncpg.PostgresError, Unfit) as fault:
             if len(entries) == 1:
                 raise Poison(entries[0].place, fault) from fault
             raise Refused(len(entries)) from fault
@@ -314,14 +315,16 @@ class Batches:
         return [DeadRow(*row) for row in rows]
 
     async def _without_failed(self, replays: list[DeadRow], found: Poison) -> list[DeadRow]:
-        """A replay that failed stays dead, and those of its key behind it stay parked."""
+        """A replay that failed is dead, also one that was only parked before; those of its key behind it stay parked."""
         failed = next((r for r in replays if (r.topic, r.offset) == found.place), None)
         if failed is None:
             return replays
         left_out = [r.id for r in replays if r.id == failed.id or (r.key == failed.key and r.id > failed.id)]
         await self.shared.database.execute(
-            "update dead_letter set replay = false, detail = case when id = $2 then $3 else detail end where id = any($1::bigint[])",
-            left_out, failed.id, repr(found.fault)[:2000],
+            "update dead_letter d set replay = false, state = case when f.it then 'dead' else state end, "
+            "reason = case when f.it then $3 else reason end, detail = case when f.it then $4 else detail end "
+            "from (select id, id = $2 as it from unnest($1::bigint[]) as u(id)) f where d.id = f.id",
+            left_out, failed.id, found.reason, found.told[:2000],
         )  # fmt: skip
         return [r for r in replays if r.id not in left_out]
 

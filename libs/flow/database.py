@@ -1,7 +1,7 @@
 """This file is the door to Postgres: a pool bound to one schema, and the faults that mean "it is away"."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any, TypeVar
@@ -13,6 +13,10 @@ T = TypeVar("T")
 
 class DatabaseAway(Exception):
     """Postgres cannot be reached, refuses, or took too long. Nothing is known about the statement; try again later."""
+
+
+class Unfit(Exception):
+    """A value does not fit its column, found before it was sent. Another try changes nothing."""
 
 
 AWAY = (
@@ -52,72 +56,96 @@ TCP = {
 }
 
 
-class _Connection(asyncpg.Connection):
-    """asyncpg resets a connection each time it returns to the pool, one round trip a batch; ours leave nothing to reset."""
-
-    def get_reset_query(self) -> str:
-        return ""
-
-
 class Database:
-    """A pool whose search path is one service's schema. Every method raises DatabaseAway when Postgres is away."""
+    """Some sessions whose search path is one service's schema. Every method raises DatabaseAway when Postgres is away.
+
+    The library's own pool resets a session and makes a task each time one comes back, which costs a batch as much as its
+    statement. These sessions leave nothing to reset, so they are simply put back; one that saw a fault is thrown away.
+    """
 
     def __init__(self, dsn: str, schema: str, *, application: str = "sambung", size: int = 6) -> None:
         self.dsn, self.schema, self.application = dsn, schema, application
-        self._size = size
-        self._pool: asyncpg.Pool[Any] | None = None
+        self._free: list[Any] = []
+        self._slots = asyncio.Semaphore(size)
+        self._started = False
 
     async def start(self) -> None:
-        """Make the pool; connects on first use, so a database that is away does not stop a start."""
-        self._pool = await asyncpg.create_pool(
-            self.dsn,
-            min_size=0,
-            max_size=self._size,
-            timeout=3,
-            command_timeout=5,
-            max_inactive_connection_lifetime=0,
-            statement_cache_size=400,
-            connection_class=_Connection,
-            server_settings=SESSION | self.settings(),
-        )
+        """Connects on first use, so a database that is away does not stop a start."""
+        self._started = True
 
     def settings(self) -> dict[str, str]:
         """Server settings of every session of this database object."""
         return {"search_path": self.schema, "application_name": f"{self.application}/{self.schema}"}
 
     async def stop(self) -> None:
-        if self._pool is not None:
-            self._pool.terminate()
-            self._pool = None
+        self._started = False
+        while self._free:
+            self._free.pop().terminate()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Any]:
-        """One connection for several statements. On a fault of the database it is thrown away, not reused."""
-        if self._pool is None:
-            raise DatabaseAway("the pool is not started")
-        connection = None
+        """One session for several statements."""
+        connection = await self._take()
+        kept = False
         try:
-            connection = await self._pool.acquire(timeout=5)
             yield connection
+            kept = True
         except AWAY as fault:
-            if connection is not None:
-                connection.terminate()
-            raise DatabaseAway(f"{type(fault).__name__}: {fault}") from fault
-        except asyncio.CancelledError:
-            # A cancelled statement may go on at the server; this connection must not serve another batch meanwhile.
-            if connection is not None:
-                connection.terminate()
+            raise _meaning(fault) from fault
+        except asyncpg.PostgresError:
+            kept = not connection.is_in_transaction()
             raise
         finally:
-            if connection is not None and self._pool is not None:
-                try:
-                    await self._pool.release(connection)
-                except AWAY:
-                    connection.terminate()
+            self._give(connection, keep=kept)
 
-    async def _with(self, call: Callable[[Any], Any]) -> Any:
-        async with self.connection() as connection:
-            return await call(connection)
+    async def _take(self) -> Any:
+        if not self._started:
+            raise DatabaseAway("not started, or stopped")
+        try:
+            async with asyncio.timeout(5):
+                await self._slots.acquire()
+        except TimeoutError as fault:
+            raise DatabaseAway("every session is taken") from fault
+        while self._free:
+            connection = self._free.pop()
+            if not connection.is_closed():
+                return connection
+        try:
+            return await asyncpg.connect(
+                self.dsn,
+                timeout=3,
+                command_timeout=5,
+                statement_cache_size=400,
+                server_settings=SESSION | self.settings() | ({} if "host=/" in self.dsn else TCP),
+            )
+        except BaseException as fault:
+            self._slots.release()
+            if isinstance(fault, AWAY):
+                raise DatabaseAway(f"{type(fault).__name__}: {fault}") from fault
+            raise
+
+    def _give(self, connection: Any, *, keep: bool) -> None:
+        # A cancelled statement may go on at the server; its session must not serve another batch meanwhile.
+        if keep and self._started and not connection.is_closed():
+            self._free.append(connection)
+        else:
+            connection.terminate()
+        self._slots.release()
+
+    async def _with(self, call: Callable[[Any], Awaitable[Any]]) -> Any:
+        connection = await self._take()
+        kept = False
+        try:
+            result = await call(connection)
+            kept = True
+        except AWAY as fault:
+            raise _meaning(fault) from fault
+        except asyncpg.PostgresError:
+            kept = True  # a single statement was refused; the session is as before
+            raise
+        finally:
+            self._give(connection, keep=kept)
+        return result
 
     async def fetch(self, sql: str, *args: Any) -> list[Any]:
         rows: list[Any] = await self._with(lambda c: c.fetch(sql, *args))
@@ -134,9 +162,15 @@ class Database:
         return status
 
 
+def _meaning(fault: BaseException) -> DatabaseAway | Unfit:
+    # The library's complaint about an argument is an InterfaceError too, and a ValueError besides.
+    kind = Unfit if isinstance(fault, ValueError) else DatabaseAway
+    return kind(f"{type(fault).__name__}: {fault}")
+
+
 async def session(dsn: str, schema: str, application: str) -> Any:
     """A connection of its own, outside any pool, for ownership: short time-outs, keepalives."""
-    extra = TCP if "host=/" not in dsn else {}
+    extra = {} if "host=/" in dsn else TCP
     return await asyncpg.connect(
         dsn,
         timeout=2,

@@ -106,6 +106,8 @@ class Ownership:
         self._absent: dict[str, float] = {}
         self._endings: set[asyncio.Task[None]] = set()
         self.connected_at: float | None = None
+        self.looked = False
+        """Whether this session has seen which lanes are free; before that, holding none says nothing."""
 
     async def run(self) -> None:
         """Until `stop`: a session, and after its loss another one."""
@@ -161,7 +163,7 @@ class Ownership:
         trust_at = now if self._first and up > self._limits.grace else now + self._limits.grace
         next_beat = now
         joined = False
-        self.connected_at = now
+        self.connected_at, self.looked = now, False
         while not self._stopping:
             now = self.time.monotonic()
             if now >= next_beat:
@@ -171,6 +173,7 @@ class Ownership:
                     await c.execute("select pg_notify($1, 'joined')", channel(self._schema))
                     joined = True
             await self._look(c, trusted=self.time.monotonic() >= trust_at)
+            self.looked = True
             await self._doze(
                 max(0.01, min(self._limits.look * jitter(0.8, 1.2), next_beat - self.time.monotonic()))
             )

@@ -124,7 +124,9 @@ class Runner:
         broker = started and all(age is not None and age < 5 for age in fetched.values())
         database = self._ownership.connected_at is not None
         waiting = [f"{lane.flow.name}/{lane.index}" for lane in lanes if not lane.ready and not lane.stopped]
-        ready = started and broker and database and not stopped and not waiting and not self._stopping
+        # A process that has not looked yet holds no lanes either, and would be taken for one that needs none.
+        served = self._ownership.looked and not stopped and not waiting
+        ready = started and broker and database and served and not self._stopping
         alive = not stalled and not any(task.done() for task in self._tasks)
         details = {
             "member": self.member,

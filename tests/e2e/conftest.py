@@ -10,7 +10,7 @@ from deploy.demo.run import Plan, World, world
 from deploy.local.stack import LocalStack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """Broker, database, six services and the simulated providers; nobody writes and nobody works until a test says so.
 

@@ -36,8 +36,9 @@ asyncio.run(asyncio.sleep(60))
 async def test_a_short_demo_keeps_every_promise_and_exits_with_0(tmp_path: Path) -> None:
     command = ["-m", "deploy.demo", "--for", "6s", "--rate", "8", "--agents", "8", "--data", str(tmp_path)]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
+        sys.executable, *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, "COLUMNS": "160"},
+    )  # fmt: skip
     told, _ = await process.communicate()
     text = told.decode()
     assert process.returncode == 0, text

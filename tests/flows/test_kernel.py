@@ -62,6 +62,8 @@ class Bench:
             raise RuntimeError("this handler has a bug")
         if agent == "nul":
             turn.store.tallies.put(Tally(key, row.count + 1, "a\0b"))
+        if agent == "huge":
+            turn.store.tallies.put(Tally(key, 2**70, agent))
         if agent == "remind":
             turn.set_timer(
                 Remind(agent_id=agent), id=f"remind/{key}", key=key, due=turn.now + timedelta(seconds=10)
@@ -216,12 +218,34 @@ async def test_a_replay_that_fails_again_stays_dead(bench: Bench, postgres_dsn: 
         assert await h.rows("select 1 from dead_letter where replay") == []
 
 
-async def test_what_the_database_refuses_is_found_and_kept_while_the_rest_goes_through(
+async def test_a_parked_record_that_fails_when_it_is_replayed_is_dead_itself(
     bench: Bench, postgres_dsn: str
 ) -> None:
     async with harness(bench, postgres_dsn) as h:
+        await h.give(beat("poison"), key="k", id="1")
+        bad = h.record(beat(), key="k", id="2")
+        await h.feed([replace(bad, value=b"{}")])
+        await h.give(beat(), key="k", id="3")
+        letter = (await h.rows("select id from dead_letter order by id"))[0][0]
+        bench.broken.clear()
+        assert loads(await h.replay(letter)) == [1]
+        left = await h.rows("select state, reason, detail from dead_letter order by id")
+        assert [(row["state"], row["reason"]) for row in left] == [
+            ("dead", "bad_payload"),
+            ("parked", "behind_dead"),
+        ]
+        assert "Field required" in left[0]["detail"]
+
+
+@pytest.mark.parametrize("refused", ["nul", "huge"])
+async def test_what_the_database_refuses_is_found_and_kept_while_the_rest_goes_through(
+    bench: Bench, postgres_dsn: str, refused: str
+) -> None:
+    async with harness(bench, postgres_dsn) as h:
         keys = [key_on(3, n) for n in range(3)] + ["elsewhere", "far"]
-        records = [h.record(beat("nul" if n == 2 else "a"), key=key, id=str(n)) for n, key in enumerate(keys)]
+        records = [
+            h.record(beat(refused if n == 2 else "a"), key=key, id=str(n)) for n, key in enumerate(keys)
+        ]
         same_lane = [r for r in records if r.partition == records[2].partition]
         for record in records:
             if record not in same_lane:

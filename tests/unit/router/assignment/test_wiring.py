@@ -1,0 +1,111 @@
+"""The flow agrees with the map of topics, the workspace becomes a policy, waiting work is counted when asked for."""
+
+from datetime import timedelta
+
+import pytest
+from prometheus_client import REGISTRY
+
+from libs.contracts.vocabulary import Channel, WorkState
+from libs.workspace import Agent, Pool, Queue, Workspace
+from services.router.assignment import metrics
+from services.router.assignment.domain import inputs
+from services.router.assignment.domain.work import TRANSITIONS, Move
+from services.router.assignment.flow import flow, policy_of
+from services.router.assignment.store import AssignmentStore
+from services.router.assignment.timers import timer_of
+from tests.unit.router.assignment.pool import START
+
+WORKSPACE = Workspace(
+    id="test",
+    version="v7",
+    queues={
+        "billing": Queue("billing", "main", wrap_up=timedelta(seconds=60)),
+        "sales": Queue("sales", "main"),
+        "other": Queue("other", "elsewhere"),
+    },
+    pools={
+        "main": Pool(
+            "main", grace=timedelta(seconds=5), channel_cost={Channel.WEBCHAT: 2, Channel.CUSTOM: 0}
+        ),
+        "elsewhere": Pool("elsewhere"),
+    },
+    agents={
+        "ayu": Agent("ayu", "Ayu", "main", {"refund": 3}, ("billing",), 4),
+        "budi": Agent("budi", "Budi", "main"),
+        "hendra": Agent("hendra", "Hendra", "elsewhere", capacity=0, role="supervisor"),
+    },
+)
+
+
+def test_the_flow_agrees_with_the_map_of_topics() -> None:
+    flow(WORKSPACE).check()
+
+
+def test_a_policy_says_what_the_workspace_says_of_the_pool() -> None:
+    policy = policy_of(WORKSPACE, "main")
+    assert (policy.version, policy.grace, policy.wrap_up) == (
+        "v7",
+        timedelta(seconds=5),
+        {"billing": timedelta(seconds=60)},
+    )
+    assert set(policy.agents) == {"ayu", "budi"}
+    assert (policy.agents["ayu"].capacity, dict(policy.agents["ayu"].skills)) == (4, {"refund": 3})
+    assert policy.agents["ayu"].queues == {"billing"}
+    assert policy.agents["budi"].queues == {"billing", "sales"}
+    assert policy.supervisors == {"hendra"}
+
+
+def test_every_conversation_takes_at_least_one_unit() -> None:
+    policy = policy_of(WORKSPACE, "main")
+    assert [policy.units(c) for c in (Channel.WEBCHAT, Channel.CUSTOM, Channel.WHATSAPP)] == [2, 1, 1]
+
+
+def test_a_pool_that_the_workspace_does_not_have_has_a_policy_without_agents() -> None:
+    assert policy_of(WORKSPACE, "gone").agents == {}
+
+
+@pytest.mark.parametrize(
+    "lapse",
+    [
+        inputs.ReservationLapsed("rsv_1"),
+        inputs.PresenceLapsed("ayu"),
+        inputs.GraceEnded("ayu"),
+        inputs.WrapUpEnded("wki_1"),
+        inputs.DeclineLapsed("wki_1", "ayu"),
+    ],
+)
+def test_every_reminder_has_a_timer_that_the_flow_handles(lapse: inputs.Lapse) -> None:
+    timer = timer_of(lapse)
+    assert type(timer) in flow(WORKSPACE).timers
+    assert set(timer.model_dump().values()) == {getattr(lapse, name) for name in lapse.__slots__}
+
+
+def test_timer_names_are_told_apart() -> None:
+    names = [kind.name for kind in flow(WORKSPACE).timers]
+    assert len(set(names)) == len(names)
+
+
+def test_no_move_leads_out_of_an_end() -> None:
+    ended = {WorkState.COMPLETED, WorkState.CANCELLED}
+    assert {state for state, _ in TRANSITIONS}.isdisjoint(ended)
+    assert {move for _, move in TRANSITIONS} == set(Move)
+
+
+def test_waiting_work_is_counted_when_the_figures_are_asked_for() -> None:
+    store = flow(WORKSPACE).store(3)
+    assert isinstance(store, AssignmentStore)
+    for number, age in enumerate((10, 30)):
+        asked = inputs.Request(
+            f"wki_{number}",
+            "cnv_1",
+            "cpt_1",
+            "counted",
+            Channel.WHATSAPP,
+            START - timedelta(seconds=age),
+        )
+        store.engine("main").apply(asked, at=START, now=START)
+    labels = {"pool": "main", "queue": "counted"}
+    assert REGISTRY.get_sample_value("sambung_router_waiting_items", labels) == 2
+    oldest = REGISTRY.get_sample_value("sambung_router_waiting_oldest_timestamp_seconds", labels)
+    assert oldest == (START - timedelta(seconds=30)).timestamp()
+    metrics.WAITING.stores.discard(store)
