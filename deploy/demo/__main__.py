@@ -1,4 +1,4 @@
-"""This file is `make demo`: `python -m deploy.demo [--for 30s] [--rate 20] [--keep]`."""
+"""This file is `make demo`: `python -m deploy.demo [--for 30s] [--rate 10] [--keep]`."""
 
 import asyncio
 import signal
@@ -27,7 +27,7 @@ def main(
     for_: Annotated[
         str | None, typer.Option("--for", help="How long customers write, e.g. 30s; default: until Ctrl-C.")
     ] = None,
-    rate: Annotated[float, typer.Option(min=0.1, help="Customers' messages per second.")] = 20.0,
+    rate: Annotated[float, typer.Option(min=0.1, help="Customers' messages per second.")] = 10.0,
     agents: Annotated[
         int | None, typer.Option(min=1, help="Simulated agents; default: enough for the rate.")
     ] = None,

@@ -79,70 +79,69 @@ def found(folder: Path, provider: str, *, agents: int = 14, capacity: int = 5, s
 def _document(provider: str, agents: int, capacity: int, rng: random.Random) -> dict[str, Any]:
     return {
         "id": "toko-nusantara",
-        "inboxes": {
-            WHATSAPP: {
-                "channel": "whatsapp",
-                "queue": "umum",
-                "credentials": {
-                    "app_secret": "env:DEMO_WA_APP_SECRET",
-                    "verify_token": "env:DEMO_WA_VERIFY_TOKEN",
-                    "access_token": "env:DEMO_WA_ACCESS_TOKEN",
-                    "phone_number_id": "env:DEMO_WA_PHONE_NUMBER_ID",
-                },
-                "provider": {"base_url": provider},
-            },
-            TELEGRAM: {
-                "channel": "telegram",
-                "queue": "umum",
-                "credentials": {
-                    "secret_token": "env:DEMO_TG_SECRET_TOKEN",
-                    "bot_token": "env:DEMO_TG_BOT_TOKEN",
-                },
-                "provider": {"base_url": provider},
-            },
-            WEBCHAT: {
-                "channel": "webchat",
-                "queue": "prioritas",
-                "credentials": {"signing_key": "env:DEMO_CHAT_SIGNING_KEY"},
-            },
-            CUSTOM: {
-                "channel": "custom",
-                "queue": "pengembalian",
-                "credentials": {
-                    "signing_key": "env:DEMO_GUDANG_SIGNING_KEY",
-                    "outbound_key": "env:DEMO_GUDANG_OUTBOUND_KEY",
-                    "outbound_url": "env:DEMO_GUDANG_OUTBOUND_URL",
-                },
-            },
-        },
+        "inboxes": _inboxes(provider),
         "queues": {
             "umum": {"pool": "layanan", "skills": {"bahasa": 1}, "sla": "standar"},
             "pengembalian": {"pool": "layanan", "skills": {"refund": 2}, "wrap_up": "1s", "sla": "standar"},
             "prioritas": {"pool": "layanan", "skills": {"bahasa": 2}, "priority": 10, "sla": "cepat"},
         },
+        # Short leases and targets, so that half a minute shows offers that lapse, warnings and breaches.
         "pools": {
-            "layanan": {
-                "reservation_lease": "5s",
-                "presence_lease": "30s",
-                "decline_memory": "20s",
-                "channel_cost": {"whatsapp": 1, "telegram": 1, "webchat": 1, "custom": 1},
-            }
+            "layanan": {"reservation_lease": "5s", "presence_lease": "30s", "decline_memory": "20s"},
         },
-        "agents": {
-            **{
-                f"agen-{number:02}": {
-                    "name": AGENT_NAMES[number % len(AGENT_NAMES)],
-                    "pool": "layanan",
-                    "skills": {"bahasa": rng.randint(2, 5), "refund": 2 + number % 3},
-                    "capacity": capacity,
-                }
-                for number in range(1, agents + 1)
-            },
-            SUPERVISOR: {"name": "Sri Handayani", "pool": "layanan", "capacity": 0, "role": "supervisor"},
-        },
-        # Short targets, so that half a minute shows warnings and breaches.
+        "agents": _agents(agents, capacity, rng),
         "sla_policies": {
             "standar": {"first_response": "6s", "resolution": "60s", "warn_at": [0.5, 0.8]},
             "cepat": {"first_response": "4s", "resolution": "40s", "warn_at": [0.5, 0.8]},
         },
     }
+
+
+def _inboxes(provider: str) -> dict[str, Any]:
+    return {
+        WHATSAPP: {
+            "channel": "whatsapp",
+            "queue": "umum",
+            "credentials": {
+                "app_secret": "env:DEMO_WA_APP_SECRET",
+                "verify_token": "env:DEMO_WA_VERIFY_TOKEN",
+                "access_token": "env:DEMO_WA_ACCESS_TOKEN",
+                "phone_number_id": "env:DEMO_WA_PHONE_NUMBER_ID",
+            },
+            "provider": {"base_url": provider},
+        },
+        TELEGRAM: {
+            "channel": "telegram",
+            "queue": "umum",
+            "credentials": {"secret_token": "env:DEMO_TG_SECRET_TOKEN", "bot_token": "env:DEMO_TG_BOT_TOKEN"},
+            "provider": {"base_url": provider},
+        },
+        WEBCHAT: {
+            "channel": "webchat",
+            "queue": "prioritas",
+            "credentials": {"signing_key": "env:DEMO_CHAT_SIGNING_KEY"},
+        },
+        CUSTOM: {
+            "channel": "custom",
+            "queue": "pengembalian",
+            "credentials": {
+                "signing_key": "env:DEMO_GUDANG_SIGNING_KEY",
+                "outbound_key": "env:DEMO_GUDANG_OUTBOUND_KEY",
+                "outbound_url": "env:DEMO_GUDANG_OUTBOUND_URL",
+            },
+        },
+    }
+
+
+def _agents(agents: int, capacity: int, rng: random.Random) -> dict[str, Any]:
+    team: dict[str, Any] = {
+        f"agen-{number:02}": {
+            "name": AGENT_NAMES[number % len(AGENT_NAMES)],
+            "pool": "layanan",
+            "skills": {"bahasa": rng.randint(2, 5), "refund": 2 + number % 3},
+            "capacity": capacity,
+        }
+        for number in range(1, agents + 1)
+    }
+    supervisor = {"name": "Sri Handayani", "pool": "layanan", "capacity": 0, "role": "supervisor"}
+    return {**team, SUPERVISOR: supervisor}

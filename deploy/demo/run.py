@@ -3,11 +3,12 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 from rich.console import Console
 
 from deploy.demo.agents import Habits, Team
@@ -23,6 +24,7 @@ from deploy.demo.traffic import Traffic
 from deploy.demo.visitors import Visitors
 from deploy.local.ports import free_port
 from deploy.local.stack import LocalStack, Servers
+from libs.flow.database import DatabaseAway
 from libs.flow.topics import create
 from libs.service.auth import Role
 
@@ -37,7 +39,7 @@ SETTLE = 15.0
 class Plan:
     """What to run. `seconds` None: until it is interrupted."""
 
-    rate: float = 20.0
+    rate: float = 10.0
     seconds: float | None = None
     agents: int | None = None
     """None: enough for the rate."""
@@ -83,7 +85,7 @@ class World:
         await self.posting.drain(5.0)
 
     async def findings(self) -> list[Finding]:
-        """The reconciliation as it is now. Raises DatabaseAway."""
+        """The reconciliation as it is now. Raises DatabaseAway, httpx.HTTPError."""
         story = await read_story(self.servers.postgres, sorted(self.ledger.contact_points()))
         token = self.organisation.token(SUPERVISOR, Role.SUPERVISOR)
         api = await api_agrees(self.services["history"].url, token, self.ledger, story)
@@ -98,12 +100,18 @@ class World:
         return [*judge(self.ledger, story, self.organisation.workspace), api, held, watched]
 
     async def settled_findings(self, within: float) -> list[Finding]:
-        """The reconciliation once it no longer changes for the better, or when the time is up."""
+        """The reconciliation once nothing is broken any more, or as it is when the time is up."""
         deadline = time.monotonic() + within
         while True:
-            found = await self.findings()
-            if not any(one.offenders for one in found) or time.monotonic() > deadline:
-                return found
+            self.services.check()
+            try:
+                found = await self.findings()
+            except (DatabaseAway, httpx.HTTPError):
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                if not any(one.offenders for one in found) or time.monotonic() > deadline:
+                    return found
             await asyncio.sleep(0.5)
 
     def _shown(self) -> int:
@@ -112,11 +120,16 @@ class World:
 
 @asynccontextmanager
 async def world(
-    servers: Servers, folder: Path, plan: Plan, *, say: Callable[[str], None] = lambda _: None
+    servers: Servers,
+    folder: Path,
+    plan: Plan,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[World]:
     """Services, providers, customers and agents on a broker and database that run; all of it ends with the block.
 
-    `folder` gets the workspace file and the services' logs. Agents work from `team.begin` on, customers write when
+    `environ`: further settings of the services. `folder` gets the workspace file and the services' logs. Agents work from `team.begin` on, customers write when
     `traffic.run` is called.
     """
     run = int(time.time()) % 1_000_000
@@ -130,7 +143,9 @@ async def world(
         say(f"simulated providers answer at {provider.url}")
         made = await create(servers.kafka)
         say(f"{len(made)} topics created" if made else "all topics were there")
-        services = Services(servers, organisation.path, folder / "logs", environ=organisation.environ)
+        services = Services(
+            servers, organisation.path, folder / "logs", environ={**organisation.environ, **(environ or {})}
+        )
         stack.push_async_callback(services.stop)
         await asyncio.gather(*(_start(services, name, say) for name in SERVICES))
         ingest = services["ingest"].url
@@ -189,13 +204,17 @@ async def _show(running: World, plan: Plan, console: Console, interrupted: async
         running.services.check()
         return interrupted.is_set() or (plan.seconds is not None and time.monotonic() - began >= plan.seconds)
 
+    def look() -> None:
+        running.services.check()
+        display.refresh("draining")
+
     with Display(console, running.ledger, running.team, addresses(running)) as display:
         traffic = asyncio.create_task(running.traffic.run(plan.rate, over))
         while not traffic.done():
             display.refresh("running")
             await asyncio.wait([traffic], timeout=LOOK)
         await traffic
-        await running.drain(DRAIN, lambda: display.refresh("draining"))
+        await running.drain(DRAIN, look)
 
 
 def addresses(running: World) -> list[str]:

@@ -108,7 +108,7 @@ class Handlers:
     ) -> Outcome | None:
         """A receipt settles an attempt that ended in doubt."""
         row = turn.store.dispatch.get(event.key, event.data.message_id)
-        if row is None:
+        if row is None or row.state is State.WAITING:
             return None
         if event.data.status is MessageStatus.FAILED:
             error = event.data.error or ProviderError(code="failed")

@@ -17,12 +17,13 @@ from libs.timesource import TimeSource
 from libs.workspace import Workspace
 from services.desk.commands.desk import Commands, body_of
 from services.desk.commands.orders import unknown_conversation
-from services.desk.commands.requests import BODIES, LARGEST
+from services.desk.commands.requests import BODIES, ID, LARGEST
 from services.desk.feed.access import PROTOCOL, principal_of, subscriber_of
 from services.desk.feed.events import response as event_stream
 from services.desk.feed.socket import Socket
 from services.desk.feed.stream import Feed
 from services.desk.live.following import Live
+from services.desk.live.subscriber import Subscriber
 from services.desk.pages import Filter, one, page
 
 COMMAND_PATHS = {
@@ -38,6 +39,7 @@ COMMAND_PATHS = {
     "complete": "/v1/work/{target}/complete",
     "force-assign": "/v1/work/{target}/force-assign",
 }
+ID_PATTERN = f"^{ID.pattern}$"
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"description": "Done; `event` is what came of it"},
     202: {"description": "Taken, and not answered yet"},
@@ -59,14 +61,21 @@ class Desk:
 
 def router(desk: Desk) -> APIRouter:
     api = APIRouter()
+    _reads(api, desk)
+    _commands(api, desk)
+    _feeds(api, desk)
+    return api
+
+
+def _reads(api: APIRouter, desk: Desk) -> None:
     caller = Annotated[Principal, Depends(desk.bearer)]
 
     @api.get("/v1/conversations")
     async def conversations(
         principal: caller,
         state: ConversationState | None = None,
-        queue: str | None = None,
-        agent: str | None = None,
+        queue: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
+        agent: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
         after: str | None = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> Response:
@@ -77,13 +86,15 @@ def router(desk: Desk) -> APIRouter:
     @api.get("/v1/conversations/{conversation_id}")
     async def conversation(conversation_id: str, principal: caller) -> Response:
         """One conversation with its latest messages, work and clocks."""
-        found = await one(desk.database, conversation_id)
+        found = await one(desk.database, conversation_id) if ID.fullmatch(conversation_id) else None
         if found is None:
             raise unknown_conversation()
         if (pool := _own_pool(desk.workspace, principal)) is not None and found.pool != pool:
             raise Problem(403, "other_pool", "Not allowed", "this belongs to another pool")
         return _json(found.text)
 
+
+def _commands(api: APIRouter, desk: Desk) -> None:
     for command, path in COMMAND_PATHS.items():
         api.add_api_route(
             path,
@@ -99,6 +110,8 @@ def router(desk: Desk) -> APIRouter:
             },
         )
 
+
+def _feeds(api: APIRouter, desk: Desk) -> None:
     @api.get("/v1/feed/events")
     async def feed_events(
         request: Request, last_event_id: Annotated[str | None, Header()] = None, cursor: str | None = None
@@ -106,27 +119,26 @@ def router(desk: Desk) -> APIRouter:
         """The feed as server-sent events; see docs/feed.md."""
         principal = principal_of(request, desk.bearer)
         subscriber = subscriber_of(request, principal, desk.workspace)
-        _ = desk.live.hub  # refuses with 503 before there is one
-        return event_stream(
-            Feed(desk.live, desk.time, subscriber, last_event_id or cursor, principal.expires_at)
-        )
+        return event_stream(_feed(desk, subscriber, last_event_id or cursor, principal))
 
     @api.websocket("/v1/feed")
     async def feed(websocket: WebSocket) -> None:
         try:
             principal = principal_of(websocket, desk.bearer)
             subscriber = subscriber_of(websocket, principal, desk.workspace)
-            _ = desk.live.hub
+            stream = _feed(desk, subscriber, websocket.query_params.get("cursor"), principal)
         except Problem as problem:
             await websocket.send_denial_response(problem.response())
             return
         offered = websocket.scope.get("subprotocols", ())
         await websocket.accept(PROTOCOL if PROTOCOL in offered else None)
-        cursor = websocket.query_params.get("cursor")
-        stream = Feed(desk.live, desk.time, subscriber, cursor, principal.expires_at)
         await Socket(websocket, stream, desk.commands, principal).run()
 
-    return api
+
+def _feed(desk: Desk, subscriber: Subscriber, cursor: str | None, principal: Principal) -> Feed:
+    """Raises Problem 503 before there is a hub."""
+    live = desk.live
+    return Feed(live.hub, live.settled, desk.time, subscriber, cursor, principal.expires_at)
 
 
 def _command(desk: Desk, command: str) -> Callable[..., Awaitable[Response]]:

@@ -185,7 +185,7 @@ async def _frames(streams: Streams, contact_id: str, mark: Mark, until: datetime
 
 
 def _frame(row: Any) -> str:
-    mark = Mark(int(row["recorded_xid"]), row["entry_id"])
+    mark = Mark(int(row["xid"]), row["entry_id"])
     entry = EntryView(**_members(row)).model_dump_json(exclude={"message"})
     return f"id: {mark}\nevent: entry\ndata: {entry}\n\n"
 

@@ -45,7 +45,7 @@ select pg_snapshot_xmin(pg_current_snapshot())::text;
 
 -- name: recorded_after
 select entry_id, contact_id, contact_point_id, conversation_id, kind, event_type, occurred_at, message_id, author, content,
-       text, details, recorded_xid::text as recorded_xid
+       text, details, recorded_xid::text as xid
 from entry
 where contact_id = $1 and (recorded_xid, entry_id) > ($2::text::xid8, $3)
   and recorded_xid < pg_snapshot_xmin(pg_current_snapshot())

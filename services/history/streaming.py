@@ -65,7 +65,7 @@ class Streams:
                 woken.clear()
                 rows = await self._read(contact_id, mark)
                 if rows:
-                    mark = Mark(int(rows[-1]["recorded_xid"]), rows[-1]["entry_id"])
+                    mark = Mark(int(rows[-1]["xid"]), rows[-1]["entry_id"])
                     said, wait = self._time.monotonic(), LOOK_AGAIN
                     metrics.STREAMED.inc(len(rows))
                     yield rows

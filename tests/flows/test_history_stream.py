@@ -63,7 +63,7 @@ class Follower:
             while len(fresh) < count:
                 for row in await anext(self._pages):
                     fresh.append(row["entry_id"])
-                    self.mark = Mark(int(row["recorded_xid"]), row["entry_id"])
+                    self.mark = Mark(int(row["xid"]), row["entry_id"])
         self.got += fresh
         return fresh
 
@@ -165,6 +165,21 @@ async def test_a_page_and_the_stream_from_it_leave_no_gap(
     async with following(streams, mark=mark) as stream:
         await stream.take(2)
         assert shown | set(stream.got) == set(await recorded(history))
+
+
+async def test_transactions_are_in_the_order_of_their_numbers_not_of_their_digits(
+    history: History, reads: Reads
+) -> None:
+    for xid in (100, 99, 9):
+        await history.h.database.execute(
+            "insert into entry (entry_id, contact_id, contact_point_id, kind, event_type, occurred_at, text, details, "
+            "recorded_xid) values ($1, 'con_ana', 'cpt_x', 'note', 'note.added.v1', now(), '', '{}', $2::text::xid8)",
+            f"ent_{xid}",
+            str(xid),
+        )
+    streams = Streams(reads, TIME, limit=9, poll=0.05)
+    async with following(streams) as stream:
+        assert await stream.take(3) == ["ent_9", "ent_99", "ent_100"]
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -526,3 +526,41 @@ async def test_nonsense_from_a_client_costs_only_its_answer(desk: Desk, sent: st
         await socket.send(json.dumps({"type": "command", "id": "k", "command": "fly"}))
         told = await wire.read_until(lambda said: said["type"] == "answer")
         assert told["status"] == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/conversations/cnv_none", 404),
+        ("/v1/conversations/%00", 404),
+        ("/v1/conversations?queue=%00", 422),
+        ("/v1/conversations?state=closed", 422),
+        ("/v1/conversations?limit=0", 422),
+        ("/v1/conversations?after=%00", 422),
+        ("/v1/conversations?state=open&queue=none&agent=ayu", 200),
+    ],
+)
+async def test_looking_up_never_fails_for_what_was_asked(desk: Desk, path: str, status: int) -> None:
+    async with desk.client("ayu") as http:
+        assert (await http.get(path)).status_code == status
+
+
+async def test_what_is_another_pools_is_not_shown_and_not_taken(desk: Desk, router: Router) -> None:
+    t = talk()
+    await router.say(t.opened("loans"))
+    async with desk.client("dewi") as dewi, desk.client("ayu") as ayu:
+        await known(dewi, t)
+        path = f"/v1/conversations/{t.conversation_id}"
+        assert (await ayu.get(path)).status_code == 403
+        assert (await ayu.post(f"{path}/note", json={"text": "x"})).status_code == 403
+        listed = (await ayu.get("/v1/conversations?limit=200")).json()["conversations"]
+        assert t.conversation_id not in [c["conversation_id"] for c in listed]
+    async with httpx.AsyncClient(base_url=desk.address) as nobody:
+        assert (await nobody.get(path)).status_code == 401
+        assert (await nobody.post(f"{path}/note", json={"text": "x"})).status_code == 401
+
+
+async def test_a_body_that_is_too_large_is_not_read(desk: Desk) -> None:
+    async with desk.client("ayu") as http:
+        answer = await http.post("/v1/conversations/cnv_1/note", content=b"x" * 300_000)
+    assert answer.status_code == 413

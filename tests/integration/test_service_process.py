@@ -61,7 +61,7 @@ def wait_ready(address: str, log: Path) -> None:
         answer = httpx.get(f"{address}/readyz")
         if answer.status_code == 200:
             return
-        time.sleep(0.05)
+        time.sleep(0.005)
     pytest.fail(f"not ready: {answer.text if answer else ''}\n{log.read_text()}")
 
 
@@ -81,6 +81,8 @@ def test_service_becomes_ready_stays_small_and_drains_on_sigterm(
     log = tmp_path / "log"
     with started(service, environ, log) as (process, address):
         wait_ready(address, log)
+        # Once ready it stays so: holding no lanes yet must not pass for having all that are ours.
+        assert {httpx.get(f"{address}/readyz").status_code for _ in range(50)} == {200}
         assert ready.main([address.rpartition(":")[2]]) == 0
         assert httpx.get(f"{address}/healthz").json()["alive"] is True
         assert "sambung_service_ready 1.0" in httpx.get(f"{address}/metrics").text

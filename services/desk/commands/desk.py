@@ -18,7 +18,7 @@ from libs.service.trace import current_traceparent
 from libs.timesource import TimeSource, random_token
 from services.desk import metrics
 from services.desk.commands.orders import Order, Orders
-from services.desk.commands.requests import BODIES, TARGETS, Body
+from services.desk.commands.requests import BODIES, ID, TARGETS, Body
 from services.desk.fold import COMMANDS_OF_THE_DESK
 from services.desk.live.answers import Answer
 from services.desk.live.frames import dump
@@ -68,6 +68,8 @@ class Commands:
         """Publish the command under its idempotency key and wait for what comes of it; a repeat is told the same."""
         if key is not None and not _KEY.fullmatch(key):
             raise Problem(422, "invalid_key", "The idempotency key does not fit", f"expected {_KEY.pattern}")
+        if command in TARGETS and not ID.fullmatch(target):
+            raise Problem(404, "unknown_id", "No such thing", f"no {TARGETS[command]} looks like this")
         started = self._time.monotonic()
         key = key or random_token(16)
         source = f"{COMMANDS_OF_THE_DESK}{principal.agent_id}"

@@ -1,6 +1,7 @@
 """This file holds what may be asked: one body for each command, the same over HTTP and over a WebSocket."""
 
-from typing import Annotated, Literal, Self
+import re
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
@@ -11,6 +12,8 @@ LONGEST_TEXT = 16_000
 """Characters; every channel's own limit is lower, and a note should stay readable."""
 LARGEST = 256 * 1024
 """Bytes of a whole command. It must fit a Kafka record with room to spare: one that does not costs everybody the producer."""
+ID = re.compile(r"[A-Za-z0-9_.:-]{1,200}", re.ASCII)
+"""Every id that was ever given out looks like this."""
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
 Short = Annotated[str, Field(max_length=500)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -19,6 +22,24 @@ Tag = Annotated[str, Field(min_length=1, max_length=64)]
 
 class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storable(cls, said: Any) -> Any:
+        if _holds_nul(said):
+            raise ValueError("no NUL character is expected: no database keeps it")
+        return said
+
+
+def _holds_nul(value: Any) -> bool:
+    match value:
+        case str():
+            return "\0" in value
+        case list():
+            return any(map(_holds_nul, value))
+        case dict():
+            return any(_holds_nul(k) or _holds_nul(v) for k, v in value.items())
+    return False
 
 
 class Reply(Body):

@@ -1,7 +1,7 @@
 """This file is the course of one feed, whatever carries it: resume or snapshot first, then what comes, a ping when nothing does."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,10 +9,10 @@ from datetime import datetime
 from libs.timesource import TimeSource
 from services.desk import metrics
 from services.desk.live.cursor import NoCursor, Vector, parse
-from services.desk.live.following import Live
 from services.desk.live.frames import notice_frame
 from services.desk.live.hub import Hub
 from services.desk.live.subscriber import Subscriber
+from services.desk.live.view import Open
 
 PING_EVERY = 15.0
 """Seconds. A ping carries the cursor, so that a quiet client's does not grow old."""
@@ -25,9 +25,11 @@ LOOK_EVERY = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """`cursor` is where the client stopped, as it says; None begins with a snapshot."""
+    """`cursor` is where the client stopped, as it says; None begins with a snapshot. `settled` returns when conversations
+    that are being read from the projection are whole, or will not be."""
 
-    live: Live
+    hub: Hub
+    settled: Callable[[list[Open]], Awaitable[None]]
     time: TimeSource
     subscriber: Subscriber
     cursor: str | None
@@ -36,10 +38,10 @@ class Feed:
 
     async def batches(self) -> AsyncIterator[list[str]]:
         """Frames to be written together, each a JSON text. Ends when the token's time is over."""
-        hub, subscriber = self.live.hub, self.subscriber
+        hub, subscriber = self.hub, self.subscriber
         hub.attach(subscriber)
         try:
-            yield await self._first(hub)
+            yield await self._first()
             while True:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self.ping_every):
@@ -48,39 +50,40 @@ class Feed:
                     yield [notice_frame("bye", str(hub.vector), reason="token_expired")]
                     return
                 if subscriber.overflowed:
-                    yield self._resync(hub, "slow")
+                    yield self._resync("slow")
                 else:
                     yield subscriber.take() or [notice_frame("ping", str(hub.vector))]
         finally:
             hub.detach(subscriber)
 
-    async def _first(self, hub: Hub) -> list[str]:
+    async def _first(self) -> list[str]:
+        hub = self.hub
         if self.cursor:
             try:
                 cursor = parse(self.cursor)
             except NoCursor:
-                return self._resync(hub, "bad_cursor")
-            if not await self._reached(hub, cursor):
-                return self._resync(hub, "ahead")
+                return self._resync("bad_cursor")
+            if not await self._reached(cursor):
+                return self._resync("ahead")
             if not hub.ring.reaches(cursor):
-                return self._resync(hub, "too_old")
+                return self._resync("too_old")
             return hub.resumed(self.subscriber, cursor)
         if self.subscriber.pool is None and (parts := hub.incomplete(self.subscriber.agent_id)):
             hub.complete(parts)
             with suppress(TimeoutError):
                 async with asyncio.timeout(COMPLETE_WITHIN):
-                    await self.live.settled(parts)
+                    await self.settled(parts)
         return [hub.snapshot(self.subscriber)]
 
-    async def _reached(self, hub: Hub, cursor: Vector) -> bool:
+    async def _reached(self, cursor: Vector) -> bool:
         until = self.time.monotonic() + CATCH_UP_WITHIN
-        while not hub.vector.covers(cursor):
+        while not self.hub.vector.covers(cursor):
             if self.time.monotonic() >= until:
                 return False
             await self.time.sleep(LOOK_EVERY)
         return True
 
-    def _resync(self, hub: Hub, reason: str) -> list[str]:
+    def _resync(self, reason: str) -> list[str]:
         metrics.RESYNCS.labels(reason).inc()
-        snapshot = hub.snapshot(self.subscriber)
-        return [notice_frame("resync", str(hub.vector), reason=reason), snapshot]
+        notice = notice_frame("resync", str(self.hub.vector), reason=reason)
+        return [notice, self.hub.snapshot(self.subscriber)]

@@ -263,6 +263,7 @@ class LiveView:
             self._stray(entry)
             return
         self.open.pop(entry.conversation_id, None)
+        entry.since = None
         self._messages -= self._touched.pop(entry.conversation_id, 0)
         conversation = entry.conversation
         if conversation is not None and (
