@@ -58,7 +58,7 @@ class Handlers:
             state=State.WAITING,
             attempts=0,
             tries=0,
-            seen=False,
+            receipt=None,
             last_fault=None,
             requested_at=asked.requested_at,
             due_at=None,
@@ -78,8 +78,10 @@ class Handlers:
         match answer:
             case Accepted(provider_message_id):
                 self._end(turn, row, at, provider_message_id=provider_message_id)
-            case _ if row.seen:
-                self._end(turn, row, at)
+            case _ if row.receipt is not None:
+                self._end(
+                    turn, row, at, error=row.last_fault if row.receipt is MessageStatus.FAILED else None
+                )
             case Refused(fault):
                 self._end(turn, row, at, error=_error(fault, retryable=False))
             case RetryLater(fault, after):
@@ -110,15 +112,16 @@ class Handlers:
         row = turn.store.dispatch.get(event.key, event.data.message_id)
         if row is None or row.state is State.WAITING:
             return None
-        if event.data.status is MessageStatus.FAILED:
+        status, error = event.data.status, None
+        if status is MessageStatus.FAILED:
             error = event.data.error or ProviderError(code="failed")
+        elif status not in HAD_IT:
+            return None
+        if row.state is State.SENDING:
+            # The provider's own answer is on its way and names the message; this counts if it says anything else.
+            turn.store.dispatch.put(replace(row, receipt=status, last_fault=error or row.last_fault))
+        else:
             self._end(turn, row, event.data.occurred_at, error=error)
-        elif event.data.status in HAD_IT:
-            if row.state is State.SENDING:
-                # The provider's own answer is on its way and names the message; this counts if it says anything else.
-                turn.store.dispatch.put(replace(row, seen=True))
-            else:
-                self._end(turn, row, event.data.occurred_at)
         return None
 
     def _send(self, turn: Turn[DeliveryStore], row: Dispatch) -> None:

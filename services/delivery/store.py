@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from libs.contracts.payloads.base import Content, ProviderError
+from libs.contracts.vocabulary import MessageStatus
 from libs.flow.store import Reader, Store, Table
 
 
@@ -36,7 +37,8 @@ class Dispatch:
     state: State
     attempts: int
     tries: int
-    seen: bool
+    receipt: MessageStatus | None
+    """What the provider said of it in a receipt while its answer was still awaited."""
     last_fault: ProviderError | None
     requested_at: datetime
     due_at: datetime | None

@@ -2,13 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
-from libs.contracts.vocabulary import ConversationState
 from libs.flow.database import Database
 from libs.service.auth import Bearer, Principal, Role
 from libs.service.body import read_body
@@ -73,7 +72,7 @@ def _reads(api: APIRouter, desk: Desk) -> None:
     @api.get("/v1/conversations")
     async def conversations(
         principal: caller,
-        state: ConversationState | None = None,
+        state: Literal["open", "snoozed", "resolved"] | None = None,
         queue: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
         agent: Annotated[str | None, Query(pattern=ID_PATTERN)] = None,
         after: str | None = None,

@@ -28,6 +28,7 @@ from services.sla.domain.standing import (
     Standing,
     alarms,
     news,
+    over,
     standing,
     superseded,
 )
@@ -45,9 +46,11 @@ class ClockDue(Timer):
 
 def fold_and_announce(turn: Turn[SlaStore], row: ConversationRow) -> None:
     """Bring the clocks of a conversation up to what the row says, and keep the row."""
-    known = {clock.clock_id: clock for clock in turn.store.clocks.of(row.conversation_id)}
+    known = {(clock.metric, clock.number): clock for clock in turn.store.clocks.of(row.conversation_id)}
     for clock in fold(row.base, row.facts).clocks:
-        _announce(turn, row, clock, known.pop(_id(row, clock), None))
+        before = known.pop((clock.metric, clock.number), None)
+        if before is None or not over(before.standing, clock):
+            _announce(turn, row, clock, before)
     for left in known.values():
         if not left.settled and left.reason != SUPERSEDED:
             _take_back(turn, left)
@@ -161,7 +164,7 @@ def _count(turn: Turn[SlaStore], row: ClockRow, happening: Happening) -> None:
 
 def _row(row: ConversationRow, clock: Clock, after: Standing, version: int) -> ClockRow:
     return ClockRow(
-        clock_id=_id(row, clock),
+        clock_id=clock_id(ConversationId(row.conversation_id), clock.metric, clock.number),
         conversation_id=row.conversation_id,
         contact_point_id=row.contact_point_id,
         metric=clock.metric,
@@ -189,17 +192,13 @@ def _settled(turn: Turn[SlaStore], row: ConversationRow) -> ConversationRow:
     found = settle(row.base, row.facts, row.reached)
     if found.base is row.base:
         return row
-    gone = {_id(row, clock) for clock in found.gone}
+    gone = {(clock.metric, clock.number) for clock in found.gone}
     kept = {fact.version for fact in found.facts}
     for clock in turn.store.clocks.of(row.conversation_id):
         moot = clock.reason == SUPERSEDED and clock.number not in kept
-        if not clock.settled and (clock.clock_id in gone or moot):
+        if not clock.settled and ((clock.metric, clock.number) in gone or moot):
             turn.store.clocks.put(replace(clock, settled=True))
     return replace(row, base=found.base, facts=found.facts)
-
-
-def _id(row: ConversationRow, clock: Clock) -> str:
-    return clock_id(ConversationId(row.conversation_id), clock.metric, clock.number)
 
 
 def _timer(row: ClockRow, share: float) -> str:

@@ -2,14 +2,13 @@
 
 import asyncio
 import random
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import asyncpg
 
-from deploy.demo.processes import ServiceDied, ServiceNotReady, Services
+from deploy.demo.processes import Services
 from deploy.local.stack import LocalStack
 
 SECOND = ("router.2", "sla.2", "history.2", "desk.2", "delivery.2")
@@ -120,26 +119,3 @@ async def start_second(services: Services) -> None:
     for name in SECOND:
         services.add(name)
     await services.start(*SECOND)
-
-
-async def takeover_times(
-    servers_postgres: str, schema: str, flow: str, owner_pid: int, within: float = 10.0
-) -> float:
-    """Seconds until no lane of the flow belongs to the process with this pid any more; call it right after the kill."""
-    began = time.monotonic()
-    connection = await asyncpg.connect(servers_postgres)
-    try:
-        while time.monotonic() - began < within:
-            left = await connection.fetchval(
-                f'select count(*) from "{schema}".lane where flow = $1 and split_part(owner, \'.\', 2) = $2',
-                flow, str(owner_pid),
-            )  # fmt: skip
-            if not left:
-                return time.monotonic() - began
-            await asyncio.sleep(0.005)
-    finally:
-        await connection.close()
-    return within
-
-
-__all__ = ["MIX", "SECOND", "Killer", "ServiceDied", "ServiceNotReady", "start_second"]

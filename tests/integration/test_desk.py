@@ -9,8 +9,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
+import pytest_asyncio
 from pydantic import SecretStr
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -130,8 +132,8 @@ class Router:
         return [t.event.data for t in self.asked if isinstance(t.event.data, kind)]
 
 
-@pytest.fixture
-async def router(kafka: str) -> AsyncIterator[Router]:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def shared_router(kafka: str) -> AsyncIterator[Router]:
     publisher = Publisher(kafka, "test-router")
     playing = Router(publisher)
     tail = Tail(kafka, ["commands", "agent-commands"], playing.take)
@@ -142,19 +144,31 @@ async def router(kafka: str) -> AsyncIterator[Router]:
 
 
 @pytest.fixture
-async def schema(postgres_dsn: str) -> AsyncIterator[str]:
-    import asyncpg
+def router(shared_router: Router) -> Router:
+    shared_router.asked, shared_router.answer = [], None
+    return shared_router
 
+
+@asynccontextmanager
+async def own_schema(dsn: str) -> AsyncIterator[str]:
     name = f"it_desk_{random_token(4)}"
     yield name
-    connection = await asyncpg.connect(postgres_dsn)
+    connection = await asyncpg.connect(dsn)
     await connection.execute(f'drop schema if exists "{name}" cascade')
     await connection.close()
 
 
 @pytest.fixture
-async def desk(kafka: str, postgres_dsn: str, schema: str) -> AsyncIterator[Desk]:
-    async with desk_process(kafka, postgres_dsn, schema) as running:
+async def schema(postgres_dsn: str) -> AsyncIterator[str]:
+    """For a test that starts desks of its own."""
+    async with own_schema(postgres_dsn) as name:
+        yield name
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def desk(kafka: str, postgres_dsn: str) -> AsyncIterator[Desk]:
+    """One desk for all tests that need no other: each has conversations of its own."""
+    async with own_schema(postgres_dsn) as name, desk_process(kafka, postgres_dsn, name) as running:
         yield running
 
 
@@ -216,7 +230,7 @@ async def test_an_offer_brings_the_conversation_and_what_follows_arrives_as_even
         wire = Wire(socket, "ayu")
         first = await wire.read()
         assert first["type"] == "snapshot"
-        assert first["conversations"] == []
+        assert t.conversation_id not in {c["conversation_id"] for c in first["conversations"]}
         await router.say(t.opened(), t.received("halo, pesanan saya?"))
         await router.say(t.work(a.WorkQueued), t.work(a.ReservationOffered, agent_id="ayu"))
         offered = await wire.read_until(is_event(a.ReservationOffered))

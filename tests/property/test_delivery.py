@@ -45,7 +45,7 @@ steps = st.lists(
         ),
         st.tuples(st.just("answered"), st.sampled_from(POINTS), answers),
         st.tuples(st.just("waited"), st.sampled_from(POINTS), st.none()),
-        st.tuples(st.just("receipt"), st.integers(0, 20), st.sampled_from(STATUSES)),
+        st.tuples(st.just("receipt"), st.integers(0, 3), st.sampled_from(STATUSES)),
     ),
     max_size=60,
 )

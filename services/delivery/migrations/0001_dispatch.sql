@@ -15,8 +15,8 @@ create table dispatch (
     attempts bigint not null default 0,
     -- How often the kernel was told to send; also counts those that our own rate limit put off.
     tries bigint not null default 0,
-    -- A receipt says that the provider has it.
-    seen boolean not null default false,
+    -- Status in a receipt that came before the answer to the request.
+    receipt text,
     last_fault jsonb,
     requested_at timestamptz not null,
     due_at timestamptz

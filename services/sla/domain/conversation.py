@@ -40,15 +40,22 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What the facts so far amount to. `clocks` are those that still matter, in order of their start."""
+    """What the facts so far amount to, without clocks that are settled."""
 
     phase: Phase = Phase.UNSEEN
     queue: str = ""
     policy: Policy | None = None
     answered: bool = False
     """By a person, ever."""
-    clocks: tuple[Clock, ...] = ()
+    running: tuple[Clock, ...] = ()
+    """Those that have not ended, paused ones among them; one of a metric at most."""
+    ended: tuple[Clock, ...] = ()
     floor: Floor = NOTHING_SETTLED
+
+    @property
+    def clocks(self) -> tuple[Clock, ...]:
+        """Those of one metric in order of their start."""
+        return (*self.ended, *self.running)
 
 
 def fold(base: Conversation, facts: Iterable[Fact]) -> Conversation:
@@ -87,7 +94,8 @@ def settle(
     if not old:
         return Settled(base, facts)
     after = fold(base, old)
-    live = tuple(clock for clock in after.clocks if clock.ended_at is None or clock.ended_at >= horizon)
+    gone = tuple(clock for clock in after.ended if clock.ended_at is not None and clock.ended_at < horizon)
+    live = tuple(clock for clock in after.ended if clock not in gone)
     decided = [fact for fact in old if fact.kind not in (Kind.ASKED, Kind.ANSWERED)]
     opened = [fact for fact in decided if fact.kind in (Kind.OPENED, Kind.REOPENED)]
     floor = Floor(
@@ -97,9 +105,9 @@ def settle(
     )
     versions = {fact.version for fact in old}
     return Settled(
-        base=replace(after, clocks=live, floor=floor),
+        base=replace(after, ended=live, floor=floor),
         facts=tuple(fact for fact in facts if fact.version not in versions),
-        gone=tuple(clock for clock in after.clocks if clock not in live),
+        gone=gone,
     )
 
 
@@ -148,13 +156,11 @@ def _snoozed(before: Conversation, fact: Fact) -> Conversation:
 
 def _transferred(before: Conversation, fact: Fact) -> Conversation:
     queue = fact.queue or before.queue
-    return replace(
-        _each(before, lambda clock: replace(clock, queue=queue) if clock.open else clock), queue=queue
-    )
+    return replace(_each(before, lambda clock: replace(clock, queue=queue)), queue=queue)
 
 
 def _asked(before: Conversation, fact: Fact) -> Conversation:
-    waiting = any(clock.open and clock.metric is Metric.NEXT_RESPONSE for clock in before.clocks)
+    waiting = any(clock.metric is Metric.NEXT_RESPONSE for clock in before.running)
     if waiting or not before.answered or before.phase not in (Phase.OPEN, Phase.SNOOZED):
         return before
     return _started(before, Metric.NEXT_RESPONSE, fact)
@@ -179,7 +185,15 @@ STEPS: dict[Kind, Callable[[Conversation, Fact], Conversation]] = {
 
 
 def _each(before: Conversation, change: Callable[[Clock], Clock]) -> Conversation:
-    return replace(before, clocks=tuple(change(clock) for clock in before.clocks))
+    """Change each clock that has not ended."""
+    changed = tuple(change(clock) for clock in before.running)
+    if changed == before.running:
+        return before
+    return replace(
+        before,
+        running=tuple(clock for clock in changed if clock.open),
+        ended=before.ended + tuple(clock for clock in changed if not clock.open),
+    )
 
 
 def _started(before: Conversation, metric: Metric, fact: Fact) -> Conversation:
@@ -198,4 +212,4 @@ def _started(before: Conversation, metric: Metric, fact: Fact) -> Conversation:
         warn_at=policy.warn_at,
         started_at=fact.at,
     )
-    return replace(before, clocks=(*before.clocks, clock))
+    return replace(before, running=(*before.running, clock))
