@@ -1,6 +1,7 @@
 """This file holds the rows of the projection: one table for each entity that agents see."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 from libs.contracts.envelope import Event
@@ -15,6 +16,7 @@ from services.desk.domain.conversation import Conversation, Message, is_open
 from services.desk.domain.work import Work
 
 SQL = queries("services.desk")
+_NUMBER = attrgetter("number")
 
 
 class DeskStore(Store):
@@ -67,7 +69,7 @@ class DeskStore(Store):
 
     def latest(self, conversation_id: str) -> tuple[Message, ...]:
         """A loaded conversation's latest messages, in their order."""
-        return tuple(sorted(self.messages.of(conversation_id), key=lambda m: m.number))
+        return tuple(sorted(self.messages.of(conversation_id), key=_NUMBER))
 
     def open_of(self, contact_point_id: str) -> list[Conversation]:
         """A contact point's open conversations, as far as this lane has them in memory; `load` saw to the rest."""

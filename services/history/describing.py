@@ -38,7 +38,7 @@ def details_of(event: Payload) -> dict[str, Any]:
     exclude: dict[str, Any] = dict.fromkeys(ELSEWHERE, True)
     if isinstance(event, talk.NoteAdded):
         exclude["text"] = True
-    if getattr(event, "explanation", None) is not None:
+    if vars(event).get("explanation") is not None:
         exclude["explanation"] = {"candidates"}
     return event.model_dump(mode="json", exclude=exclude, exclude_none=True)
 
@@ -63,7 +63,7 @@ def describe(event: Payload) -> Description:
         case talk.MessageStatusChanged() | talk.MessageReacted():
             return Description(EntryKind.STATUS, line(_became_of_message(event)))
         case talk.ConversationEvent() | talk.CommandRefused():
-            return Description(EntryKind.CONVERSATION, line(_conversation(event)), getattr(event, "by", None))
+            return Description(EntryKind.CONVERSATION, line(_conversation(event)), vars(event).get("by"))
         case work.WorkEvent():
             return Description(EntryKind.ASSIGNMENT, line(_work(event)))
         case sla.ClockEvent():

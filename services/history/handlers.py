@@ -66,16 +66,16 @@ def entry_of(
 ) -> EntryRecorded:
     """The entry of an event; a pure function of it, so that a repeated event is the same entry."""
     data = event.data
-    described = describe(data)
+    described, fields = describe(data), vars(data)
     entry = EntryRecorded(
         entry_id=entry_id(event.envelope.source, event.envelope.id),
         contact_id=contact_id,
         contact_point_id=data.contact_point_id,
-        conversation_id=getattr(data, "conversation_id", None),
+        conversation_id=fields.get("conversation_id"),
         kind=described.kind,
         event_type=data.type,
         occurred_at=data.occurred_at,
-        message_id=getattr(data, "message_id", None),
+        message_id=fields.get("message_id"),
         author=described.author,
         content=described.content,
         text=described.text,

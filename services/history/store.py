@@ -12,6 +12,9 @@ from libs.flow.database import Database, queries
 from libs.flow.store import Log, Reader, Store, Table
 from services.history.domain.cursors import Mark, Place
 
+CACHED = 5_000
+"""Contact points that a lane keeps in memory, at less than 1 kB each; a process may have a dozen lanes."""
+
 
 @dataclass(frozen=True, slots=True)
 class EntryRow:
@@ -58,9 +61,9 @@ class HistoryStore(Store):
         super().__init__(lane)
         self.entries = Log("entry", EntryRow, key=["entry_id"])
         self.contact_points = Table(
-            "contact_point", ContactPointRow, key=["contact_point_id"], group="contact_point_id"
+            "contact_point", ContactPointRow, key=["contact_point_id"], group="contact_point_id", cache=CACHED
         )
-        self.pending = Table("pending", PendingRow, key=["entry_id"], group="contact_point_id")
+        self.pending = Table("pending", PendingRow, key=["entry_id"], group="contact_point_id", cache=CACHED)
         self.tables = (self.entries, self.contact_points, self.pending)
         self._counts: list[Callable[[], None]] = []
 

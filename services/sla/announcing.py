@@ -28,7 +28,6 @@ from services.sla.domain.standing import (
     Standing,
     alarms,
     news,
-    over,
     standing,
     superseded,
 )
@@ -47,14 +46,27 @@ class ClockDue(Timer):
 def fold_and_announce(turn: Turn[SlaStore], row: ConversationRow) -> None:
     """Bring the clocks of a conversation up to what the row says, and keep the row."""
     known = {(clock.metric, clock.number): clock for clock in turn.store.clocks.of(row.conversation_id)}
-    for clock in fold(row.base, row.facts).clocks:
+    folded = fold(row.base, row.facts, turn.store.folds.get(row.conversation_id))
+    turn.store.folds[row.conversation_id] = folded
+    for clock in folded.conversation.clocks:
         before = known.pop((clock.metric, clock.number), None)
-        if before is None or not over(before.standing, clock):
+        if before is None or not _over(before, clock):
             _announce(turn, row, clock, before)
     for left in known.values():
         if not left.settled and left.reason != SUPERSEDED:
             _take_back(turn, left)
     turn.store.conversations.put(_settled(turn, row))
+
+
+def _over(before: ClockRow, clock: Clock) -> bool:
+    """Whether it ended as was announced; then nothing of it can be new, since an end does not depend on the time."""
+    return (
+        clock.ended_at is not None
+        and clock.ended_at == before.ended_at
+        and clock.state is before.state
+        and clock.started_at == before.started_at
+        and clock.pauses == before.pauses
+    )
 
 
 def _announce(turn: Turn[SlaStore], row: ConversationRow, clock: Clock, before: ClockRow | None) -> None:

@@ -5,14 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from libs.contracts.payloads.assignments import WorkEvent
 from libs.contracts.vocabulary import Metric
 from libs.flow.database import Database, queries
 from libs.flow.flow import Fired
 from libs.flow.store import Reader, Store, Table
 from services.sla.domain.clock import Pause, State
-from services.sla.domain.conversation import Conversation
+from services.sla.domain.conversation import Conversation, Fold
 from services.sla.domain.facts import Fact
 from services.sla.domain.standing import Standing
+
+CACHED = 1_000
+"""Conversations that a lane keeps in memory, at some 8 kB each; a process may have a dozen lanes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,33 +81,46 @@ class SlaStore(Store):
     def __init__(self, lane: int) -> None:
         super().__init__(lane)
         self.conversations = Table(
-            "conversation", ConversationRow, key=["conversation_id"], group="conversation_id"
+            "conversation", ConversationRow, key=["conversation_id"], group="conversation_id", cache=CACHED
         )
-        self.clocks = Table("clock", ClockRow, key=["clock_id"], group="conversation_id", where="not settled")
-        self.holders = Table("holder", HolderRow, key=["conversation_id"], group="conversation_id")
+        self.clocks = Table(
+            "clock", ClockRow, key=["clock_id"], group="conversation_id", cache=CACHED, where="not settled"
+        )
+        self.holders = Table(
+            "holder", HolderRow, key=["conversation_id"], group="conversation_id", cache=CACHED
+        )
         self.tables = (self.conversations, self.clocks, self.holders)
+        self.folds: dict[str, Fold] = {}
+        """By conversation, the last fold: a memory of work done, good only where it is of the same facts."""
         self._counts: list[Callable[[], None]] = []
 
     async def load(self, db: Reader, items: Sequence[Any]) -> None:
-        ids = {
-            item.timer.conversation_id if isinstance(item, Fired) else item.data.conversation_id
-            for item in items
-        }
-        await self.conversations.load(db, ids)
-        await self.clocks.load(db, ids)
-        await self.holders.load(db, ids)
+        talked, worked = set[str](), set[str]()
+        for item in items:
+            if isinstance(item, Fired):
+                talked.add(item.timer.conversation_id)
+            elif isinstance(item.data, WorkEvent):
+                worked.add(item.data.conversation_id)
+            else:
+                talked.add(item.data.conversation_id)
+        await self.conversations.load(db, talked)
+        await self.clocks.load(db, talked)
+        await self.holders.load(db, worked)
 
     def count(self, count: Callable[[], None]) -> None:
         self._counts.append(count)
 
     def committed(self) -> None:
         super().committed()
+        if len(self.folds) > CACHED:
+            self.folds.clear()
         for count in self._counts:
             count()
         self._counts.clear()
 
     def discard(self) -> None:
         super().discard()
+        self.folds.clear()
         self._counts.clear()
 
 

@@ -148,6 +148,20 @@ def file_names() -> frozenset[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_tests_named_in_backticks_exist(page: Path) -> None:
+    named = {
+        name for name in CODE.findall(FENCE.sub("", page.read_text())) if re.fullmatch(r"test_\w+", name)
+    }
+    assert sorted(named - written_tests()) == []
+
+
+@cache
+def written_tests() -> frozenset[str]:
+    written = (file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
+    return frozenset(name for text in written for name in re.findall(r"def (test_\w+)\(", text))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_verbs_of_make_exist(page: Path) -> None:
     targets = re.findall(r"^([a-z%-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     verbs = {verb for line in commands(page) for verb in re.findall(r"(?<![\w-])make ([a-z][a-z-]*)", line)}

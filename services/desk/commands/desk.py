@@ -1,6 +1,7 @@
 """This file takes a command from its arrival to its answer: publish it, wait for the event it leads to, tell what came of it."""
 
 import asyncio
+import json
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -139,7 +140,7 @@ def read(said: Mapping[str, Any]) -> tuple[str, str, Body]:
     if named and not (isinstance(target, str) and target):
         raise Problem(422, "invalid_request", "The request does not fit", f"{named}: a text is expected")
     fields = {k: v for k, v in said.items() if k not in ("type", "id", "command", named)}
-    return command, target, body_of(command, dump(fields))
+    return command, target, body_of(command, json.dumps(fields))
 
 
 def body_of(command: str, raw: str | bytes) -> Body:

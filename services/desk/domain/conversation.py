@@ -100,9 +100,10 @@ def outcome_of(known: tuple[Done, ...], name: str) -> Done | None:
 
 def added(known: tuple[Message, ...], message: Message) -> tuple[Message, ...]:
     """The latest messages with one more, in their order; one that is there already stays as it is."""
-    if any(m.message_id == message.message_id for m in known):
-        return known
-    return (*known, message)[-LATEST:]
+    for m in known:
+        if m.message_id == message.message_id:
+            return known
+    return (*known[-(LATEST - 1) :], message)
 
 
 def amended(

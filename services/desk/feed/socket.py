@@ -96,7 +96,8 @@ class Socket:
         await self._answer(said, reply.status, reply.body)
 
     async def _answer(self, said: Mapping[str, Any], status: int, body: str) -> None:
-        head = dump({"type": "answer", "id": said.get("id"), "status": status})
+        # What a client made up may hold half a surrogate pair, which no UTF-8 carries: as escapes it goes back as it came.
+        head = json.dumps({"type": "answer", "id": said.get("id"), "status": status})
         await self._socket.send({"type": "websocket.send", "text": f'{head[:-1]},"body":{body}}}'})
 
     async def _say(self, what: Mapping[str, Any]) -> None:

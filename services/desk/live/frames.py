@@ -1,10 +1,11 @@
 """This file writes what goes out on the feed as JSON text; docs/feed.md describes it."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
+
+from pydantic_core import to_json
 
 from libs.contracts.envelope import Event
 from libs.contracts.payloads.base import Payload
@@ -27,11 +28,11 @@ def event_body(event: Event[Payload]) -> bytes:
         head["conversation_id"] = conversation_id
     if (version := getattr(data, "version", None)) is not None:
         head["version"] = version
-    head["at"] = _time(envelope.time)
+    head["at"] = envelope.time.astimezone(UTC)
     if envelope.causation_id.startswith(COMMANDS_OF_THE_DESK):
         head["cause"] = envelope.causation_id
     body = data.__pydantic_serializer__.to_json(data, exclude_none=True, exclude=NOT_FOR_SCREENS)
-    return b'%s,"data":%s}' % (dump(head)[:-1].encode(), body)
+    return b'%s,"data":%s}' % (to_json(head)[:-1], body)
 
 
 def event_frame(cursor: str, body: str, conversation: str | None = None) -> str:
@@ -109,7 +110,8 @@ def agent_fields(agent: Agent) -> dict[str, Any]:
 
 
 def dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """JSON text. Times are in UTC, as in the payloads."""
+    return to_json(value).decode()
 
 
 def _plain(row: Any, *without: str) -> dict[str, Any]:
@@ -119,9 +121,5 @@ def _plain(row: Any, *without: str) -> dict[str, Any]:
         value = getattr(row, f.name)
         if value is None or value is False or f.name in without:
             continue
-        found[f.name] = _time(value) if isinstance(value, datetime) else value
+        found[f.name] = value.astimezone(UTC) if isinstance(value, datetime) else value
     return found
-
-
-def _time(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

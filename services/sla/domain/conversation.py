@@ -11,7 +11,7 @@ Each opening and reopening takes the policy of its queue; a transfer moves runni
 their targets alone.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -19,7 +19,7 @@ from functools import reduce
 
 from libs.contracts.vocabulary import Metric
 from services.sla.domain.clock import Clock, State
-from services.sla.domain.facts import Fact, Floor, Kind, in_order
+from services.sla.domain.facts import Fact, Floor, Kind, counted, in_order
 from services.sla.domain.policy import Policy
 
 LATENESS = timedelta(hours=24)
@@ -58,9 +58,47 @@ class Conversation:
         return (*self.ended, *self.running)
 
 
-def fold(base: Conversation, facts: Iterable[Fact]) -> Conversation:
-    """The conversation after these facts, whatever the order they are given in."""
-    return reduce(lambda found, fact: STEPS[fact.kind](found, fact), in_order(facts, base.floor), base)
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """A conversation, from what it was folded, and what is needed to go on with a fact that is the latest."""
+
+    base: Conversation
+    facts: tuple[Fact, ...]
+    conversation: Conversation
+    floor: Floor
+    last: tuple[datetime, int] | None = None
+    """Moment and version of the last fact in event time."""
+    version: int = 0
+    """The highest."""
+
+
+def fold(base: Conversation, facts: tuple[Fact, ...], known: Fold | None = None) -> Fold:
+    """The conversation after these facts, whatever the order they are given in.
+
+    `known` is an earlier fold. Where it is of the same base, and of the same facts or all but the last of them, and that is
+    the latest in every order, as most are, only that one is folded; the result is the same.
+    """
+    if known is not None and known.base is base:
+        if known.facts == facts:
+            return known
+        if known.facts == facts[:-1] and (further := _further(known, facts)) is not None:
+            return further
+    ordered, floor = in_order(facts, base.floor)
+    conversation = reduce(_step, ordered, base)
+    last = (ordered[-1].at, ordered[-1].version) if ordered else None
+    return Fold(base, facts, conversation, floor, last, max((fact.version for fact in facts), default=0))
+
+
+def _further(known: Fold, facts: tuple[Fact, ...]) -> Fold | None:
+    fact, floor = counted(facts[-1], known.floor)
+    last = (fact.at, fact.version)
+    if fact.version <= known.version or (known.last is not None and last < known.last):
+        return None
+    return Fold(known.base, facts, _step(known.conversation, fact), floor, last, fact.version)
+
+
+def _step(before: Conversation, fact: Fact) -> Conversation:
+    return STEPS[fact.kind](before, fact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +125,19 @@ def settle(
     horizon = reached - lateness
     if len(facts) <= kept and all(fact.at >= horizon for fact in facts):
         return Settled(base, facts)
-    ordered = in_order(facts, base.floor)
+    ordered, _ = in_order(facts, base.floor)
     if len(ordered) > kept:
         horizon = max(horizon, ordered[len(ordered) - kept // 2].at)
-    old = [fact for fact in ordered if fact.at < horizon]
+    old = tuple(fact for fact in ordered if fact.at < horizon)
     if not old:
         return Settled(base, facts)
-    after = fold(base, old)
+    folded = fold(base, old)
+    after = folded.conversation
     gone = tuple(clock for clock in after.ended if clock.ended_at is not None and clock.ended_at < horizon)
     live = tuple(clock for clock in after.ended if clock not in gone)
-    decided = [fact for fact in old if fact.kind not in (Kind.ASKED, Kind.ANSWERED)]
-    opened = [fact for fact in decided if fact.kind in (Kind.OPENED, Kind.REOPENED)]
-    floor = Floor(
-        settled=horizon,
-        decided=decided[-1].at if decided else base.floor.decided,
-        opened=opened[-1].at if opened else base.floor.opened,
-    )
     versions = {fact.version for fact in old}
     return Settled(
-        base=replace(after, ended=live, floor=floor),
+        base=replace(after, ended=live, floor=replace(folded.floor, settled=horizon)),
         facts=tuple(fact for fact in facts if fact.version not in versions),
         gone=gone,
     )
@@ -187,7 +219,7 @@ STEPS: dict[Kind, Callable[[Conversation, Fact], Conversation]] = {
 def _each(before: Conversation, change: Callable[[Clock], Clock]) -> Conversation:
     """Change each clock that has not ended."""
     changed = tuple(change(clock) for clock in before.running)
-    if changed == before.running:
+    if all(new is old for new, old in zip(changed, before.running, strict=True)):
         return before
     return replace(
         before,

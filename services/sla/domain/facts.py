@@ -35,17 +35,30 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """What is known about facts that are not kept one by one any more: nothing counts from before `settled`."""
+    """What must be known of earlier facts to say from when the next one counts."""
 
     settled: datetime | None = None
+    """Nothing counts from before this: older facts are not kept one by one any more."""
     decided: datetime | None = None
-    """Of the last decision among them."""
+    """From when the last decision counts."""
     opened: datetime | None = None
-    """Of the last opening or reopening among them."""
+    """From when the last opening or reopening counts."""
+    first: datetime | None = None
+    """From when the first opening counts."""
 
 
-def in_order(facts: Iterable[Fact], floor: Floor) -> list[Fact]:
-    """The facts in event time, each with the moment from which it counts; equal moments in order of version.
+def in_order(facts: Iterable[Fact], floor: Floor) -> tuple[list[Fact], Floor]:
+    """The facts in event time, each with the moment from which it counts, equal moments in order of version; and the floor
+    after them."""
+    found = []
+    for fact in sorted(facts, key=lambda f: f.version):
+        fact, floor = counted(fact, floor)  # noqa: PLW2901
+        found.append(fact)
+    return sorted(found, key=lambda f: (f.at, f.version)), floor
+
+
+def counted(fact: Fact, floor: Floor) -> tuple[Fact, Floor]:
+    """The fact with the moment from which it counts, given those of lower versions; and the floor after it.
 
     What people said counts from when they said it, however late it comes to us. The router's decisions (opened, resolved …)
     were made one after another, on what the router knew: none counts from before the one it followed, even where the
@@ -53,23 +66,17 @@ def in_order(facts: Iterable[Fact], floor: Floor) -> list[Fact]:
     sent before the end of a conversation, but came after it and reopened it, asks from the reopening on.
     Clocks of two machines may differ a little: nothing that followed the first opening counts from before it.
     """
-    decided, opened = floor.decided, floor.opened
-    first: datetime | None = None  # where it is settled, so is all that could count from before it
-    found = []
-    for fact in sorted(facts, key=lambda f: f.version):
-        at = _latest(fact.at, floor.settled)
-        match fact.kind:
-            case Kind.ASKED:
-                at = _latest(at, opened)
-            case Kind.ANSWERED:
-                at = _latest(at, first)
-            case _:
-                at = decided = _latest(at, decided)
-                if fact.kind in (Kind.OPENED, Kind.REOPENED):
-                    opened = at
-                    first = first or (at if floor.opened is None else None)
-        found.append(fact if at == fact.at else replace(fact, at=at))
-    return sorted(found, key=lambda f: (f.at, f.version))
+    at = _latest(fact.at, floor.settled)
+    match fact.kind:
+        case Kind.ASKED:
+            at = _latest(at, floor.opened)
+        case Kind.ANSWERED:
+            at = _latest(at, floor.first)
+        case _:
+            at = _latest(at, floor.decided)
+            opened = at if fact.kind in (Kind.OPENED, Kind.REOPENED) else floor.opened
+            floor = Floor(floor.settled, at, opened, floor.first or opened)
+    return (fact if at == fact.at else replace(fact, at=at)), floor
 
 
 def _latest(at: datetime, bound: datetime | None) -> datetime:

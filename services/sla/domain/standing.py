@@ -61,16 +61,6 @@ def standing(clock: Clock, reached: datetime) -> Standing:
     )
 
 
-def over(before: Standing, clock: Clock) -> bool:
-    """Whether the clock ended as was said; then nothing about it can be new, since an end does not depend on the time."""
-    return before.ended_at is not None and (
-        before.ended_at,
-        before.state,
-        before.started_at,
-        before.pauses,
-    ) == (clock.ended_at, clock.state, clock.started_at, clock.pauses)
-
-
 def superseded(before: Standing) -> Standing:
     """Of a clock that is not among the conversation's clocks any more."""
     return Standing(before.started_at, State.CANCELLED, before.due_at, reason=SUPERSEDED)

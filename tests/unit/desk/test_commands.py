@@ -346,6 +346,8 @@ def test_a_frame_says_the_same_as_a_request() -> None:
         {"command": "note", "text": "x"},
         {"command": "note", "conversation_id": 7, "text": "x"},
         {"command": "note", "conversation_id": "cnv_1"},
+        {"command": "note", "conversation_id": "cnv_1", "text": "\ud800"},
+        {"command": "note", "conversation_id": "cnv_1", "text": "x", "\ud800": 1},
     ],
 )
 async def test_a_frame_that_does_not_fit_is_answered_as_a_problem(frame: dict[str, Any]) -> None:

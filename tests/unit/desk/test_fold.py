@@ -10,15 +10,13 @@ from libs.contracts.payloads import conversations as c
 from libs.contracts.payloads import sla as s
 from libs.contracts.payloads.base import Location, Media, ProviderError
 from libs.contracts.vocabulary import ContentKind, ConversationState, MessageStatus, Metric, WorkState
+from services.desk.content import CONTENT_BYTES, TEXT_BYTES, compact_content
 from services.desk.domain.clock import Clock, ClockState, superseded
 from services.desk.domain.conversation import LATEST, REMEMBERED, Conversation, Message
 from services.desk.domain.work import Work, concerned, granted
 from services.desk.fold import (
-    CONTENT_BYTES,
-    TEXT_BYTES,
     agent_after,
     clock_after,
-    compact_content,
     conversation_after,
     refusal_remembered,
     work_after,

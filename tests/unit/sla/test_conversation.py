@@ -60,7 +60,11 @@ class Story:
         return self._add(Kind.ANSWERED, at)
 
     def clocks(self, metric: Metric) -> list[Clock]:
-        return [clock for clock in fold(Conversation(), self.facts).clocks if clock.metric is metric]
+        return [
+            clock
+            for clock in fold(Conversation(), tuple(self.facts)).conversation.clocks
+            if clock.metric is metric
+        ]
 
 
 def ends(clocks: list[Clock]) -> list[tuple[State, datetime | None]]:
@@ -112,8 +116,8 @@ def test_next_response_is_cancelled_when_the_conversation_is_resolved() -> None:
 def test_without_a_target_there_is_no_clock() -> None:
     policy = Policy("plain", "v1", first_response=timedelta(minutes=15))
     story = Story(policy).answered(1).asked(2)
-    assert [clock.metric for clock in fold(Conversation(), story.facts).clocks] == [FIRST]
-    assert fold(Conversation(), Story(None).asked(1).facts).clocks == ()
+    assert [clock.metric for clock in fold(Conversation(), tuple(story.facts)).conversation.clocks] == [FIRST]
+    assert fold(Conversation(), tuple(Story(None).asked(1).facts)).conversation.clocks == ()
 
 
 def test_resolution_runs_from_the_opening_to_the_resolution() -> None:
@@ -173,7 +177,7 @@ def test_an_answer_counts_from_when_it_was_given_however_late_it_comes() -> None
 def test_a_decision_does_not_count_from_before_the_one_it_followed() -> None:
     """The message that reopened it was sent before the end of the conversation, but came after it."""
     story = Story().answered(1).resolved(20).reopened(15).asked(15)
-    conversation = fold(Conversation(), story.facts)
+    conversation = fold(Conversation(), tuple(story.facts)).conversation
     assert conversation.phase == "open"
     assert [clock.started_at for clock in story.clocks(SOLVED)] == [NINE, minute(20)]
     assert [(c.started_at, c.state) for c in story.clocks(NEXT)] == [(minute(20), State.RUNNING)]
@@ -194,7 +198,7 @@ def test_nothing_counts_from_before_the_opening() -> None:
 
 def test_a_conversation_whose_opening_was_never_read_begins_with_its_reopening() -> None:
     facts = [Fact(Kind.REOPENED, minute(5), 7, "general", POLICY)]
-    clocks = fold(Conversation(), facts).clocks
+    clocks = fold(Conversation(), tuple(facts)).conversation.clocks
     assert [(clock.metric, clock.started_at) for clock in clocks] == [(FIRST, minute(5)), (SOLVED, minute(5))]
 
 
