@@ -309,14 +309,14 @@ def run(working: Working, entries: Sequence[Entry], poison: Mapping[Place, str])
     changes = working.changes
     waiting = dict(working._memory.parked)
     for entry in entries:
-        reason = poison.get(entry.place, entry.dead)
+        reason, outcome = poison.get(entry.place, entry.dead), None
         if entry.timer is not None and not entry.replay:
             if entry.timer.id in changes.timers:
                 continue  # an item before it in this batch moved or cancelled it
             changes.timers[entry.timer.id] = None
         if entry.effect is not None and not entry.replay:
             changes.effects[entry.effect.id] = None
-        if entry.replay is None and entry.parks and waiting.get(entry.key):
+        if entry.replay is None and entry.parks and entry.key and waiting.get(entry.key):
             _keep(changes, entry, "parked", "behind_dead", "an earlier record of this key is dead")
             changes.outcomes["parked"] += 1
             continue
@@ -326,6 +326,7 @@ def run(working: Working, entries: Sequence[Entry], poison: Mapping[Place, str])
                 reason, entry.detail = "refused", outcome.reason
             elif isinstance(outcome, Drop):
                 changes.drops[outcome.reason] += 1
+                changes.outcomes["dropped"] += 1
         if reason:
             if entry.replay is not None:
                 raise Poison(entry.place, ValueError(entry.detail), reason)
@@ -342,7 +343,8 @@ def run(working: Working, entries: Sequence[Entry], poison: Mapping[Place, str])
         if entry.replay is not None:
             changes.replayed.append(entry.replay)
             waiting[entry.key] = waiting.get(entry.key, 1) - 1
-        changes.outcomes["handled"] += 1
+        if not isinstance(outcome, Drop):
+            changes.outcomes["handled"] += 1
 
 
 def _handle(working: Working, entry: Entry) -> Any:

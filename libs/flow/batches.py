@@ -25,7 +25,8 @@ log = structlog.get_logger(__name__)
 REMEMBERED = 4_000
 """First-hand events that a lane keeps in mind."""
 
-PARKED = "select key, count(*) from dead_letter where flow = $1 and lane = $2 and key <> '' group by key"
+PARKED = "select key, count(*) from dead_letter where flow = $1 and lane = $2 group by key"
+"""Records by key that wait for a person; under the empty key those that hold nothing up."""
 
 
 class Repeated(Exception):

@@ -25,6 +25,7 @@ class Effects:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(flow.effects_at_once)
         self._fresh: set[str] = set()
+        self._closing = False
         self.results: deque[tuple[Performed, EffectRow]] = deque()
 
     def sync(self, rows: dict[str, EffectRow], *, fresh: bool) -> None:
@@ -47,6 +48,15 @@ class Effects:
         """Ended effects whose end has not been handled; they stay until `sync` no longer names them."""
         return [self.results[i] for i in range(min(limit, len(self.results)))]
 
+    async def wind_down(self, within: float) -> None:
+        """Begin nothing more; return when those under way have ended, or after `within` seconds.
+
+        An orderly hand-over would else do a deed twice: here, cut off after the other side had it, and at the next owner.
+        """
+        self._closing = True
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=within)
+
     async def stop(self) -> None:
         """Cancel what is under way; the next owner performs it again."""
         tasks = list(self._tasks.values())
@@ -58,7 +68,7 @@ class Effects:
     async def _drain(self, key: str) -> None:
         queue = self._queues[key]
         try:
-            while queue:
+            while queue and not self._closing:
                 row = self._rows.get(queue[0])
                 if row is not None:
                     await self._perform(row)
@@ -79,6 +89,8 @@ class Effects:
         while row.id in self._rows:
             try:
                 async with self._slots:
+                    if self._closing:
+                        return
                     result = await self._flow.performers[kind](Performing(row.id, row.key, effect, again))
             except Exception as fault:
                 log.warning(

@@ -30,6 +30,10 @@ UNSAVED = 1.0
 """How long positions may be ahead of their rows while batches without effect follow one another (seconds)."""
 
 
+WIND_DOWN = 3.0
+"""How long a lane that is handed back waits for effects under way; its owner gives it up after four (seconds)."""
+
+
 class Lane:
     """One lane while this process owns it. A lane that was lost or handed back is never used again."""
 
@@ -166,8 +170,12 @@ class Lane:
                 await work.tidy()
             if self.paused and len(work.queue) < 2 * self.shared.limits.batch:
                 self.shared.feed.more(self.index)
-        if self.ready and work.untidy:
-            await work.tidy()
+        if self.ready:
+            await work.effects.wind_down(WIND_DOWN)
+            if work.effects.results:
+                await work.batch()
+            if work.untidy:
+                await work.tidy()
 
     async def _wait_until_left(self) -> None:
         self._forget()

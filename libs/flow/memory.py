@@ -110,7 +110,7 @@ class Memory:
     timers: Timers
     effects: dict[str, EffectRow]
     parked: dict[str, int]
-    """Key -> number of records that wait for a person."""
+    """Key -> number of records that wait for a person; the empty key's hold nothing up."""
     outbox: list[int] = field(default_factory=list)
     """First sequences of batches that are acknowledged by the broker and still in the outbox."""
     dead_run: int = 0
@@ -148,8 +148,7 @@ def apply(memory: Memory, changes: Changes) -> None:
         else:
             memory.effects[effect_id] = row
     for dead in changes.dead:
-        if dead.key:
-            memory.parked[dead.key] = memory.parked.get(dead.key, 0) + 1
+        memory.parked[dead.key] = memory.parked.get(dead.key, 0) + 1
     for dead in changes.replayed:
         left = memory.parked.get(dead.key, 1) - 1
         if left > 0:

@@ -25,7 +25,9 @@ PUBLISH = Histogram(
     "sambung_flow_publish_seconds", "From commit to the broker's acknowledgement", ["flow"], buckets=MILLIS
 )
 OUTBOX = Gauge(
-    "sambung_flow_outbox_batches", "Committed batches whose events the broker has not acknowledged", ["flow"]
+    "sambung_flow_outbox_batches",
+    "Batches in the outbox: acknowledged by the broker, and deleted with the next transaction",
+    ["flow"],
 )
 LAG_RECORDS = Gauge(
     "sambung_flow_lag_records", "Records not yet applied, over this process's lanes", ["flow"]

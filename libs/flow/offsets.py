@@ -1,11 +1,15 @@
 """This file asks the broker where its logs begin and end, and tells it how far a group has read, for lag displays."""
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
+
+# On a fresh broker the coordinator of a group comes up a moment later; nothing of ours waits for it.
+logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.CRITICAL)
 
 log = structlog.get_logger(__name__)
 

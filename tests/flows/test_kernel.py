@@ -1,5 +1,6 @@
 """This file proves the kernel's promises on one lane: real Postgres, no broker."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -52,6 +53,8 @@ class Bench:
         self.broken = {"poison"}
         self.performed: list[tuple[str, bool]] = []
         self.fail_performing = 0
+        self.line: asyncio.Event | None = None
+        """Where set, a call ends when this does."""
 
     def on_heartbeat(self, turn: Turn[TallyStore], event: Event[Heartbeat]) -> None:
         agent = event.data.agent_id
@@ -89,6 +92,8 @@ class Bench:
         if self.fail_performing:
             self.fail_performing -= 1
             raise OSError("no line")
+        if self.line is not None:
+            await self.line.wait()
         return -100
 
     def _say(self, turn: Turn[TallyStore], key: str, load: int) -> None:

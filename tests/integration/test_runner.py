@@ -56,3 +56,25 @@ async def test_every_event_arrives_once_and_in_order_while_lanes_move(
     assert sum(marks.positions.values()) >= 240
     await tail.stop()
     await publisher.stop()
+
+
+async def test_an_effect_under_way_is_not_done_again_by_the_next_owner_of_an_orderly_hand_over(
+    kafka: str, kernel_database: Database
+) -> None:
+    run, publisher, bench = "call", Publisher(kafka, "sender"), Bench()
+    screen = Screen(run)
+    tail = Tail(kafka, ["agents"], screen.show)
+    await tail.start(None)
+    bench.line = asyncio.Event()
+    async with runner(kafka, kernel_database, bench) as first:
+        await until(lambda: first.health().ready)
+        await send(publisher, run, random_token(4), 1)
+        await until(lambda: len(bench.performed) == 1)
+        asyncio.get_running_loop().call_later(0.5, bench.line.set)
+    async with runner(kafka, kernel_database, bench) as second:
+        await until(lambda: second.health().ready)
+        await until(lambda: screen.total == 2)
+    assert list(screen.loads.values()) == [[1, -100]]
+    assert len(bench.performed) == 1
+    await tail.stop()
+    await publisher.stop()
