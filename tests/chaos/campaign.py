@@ -16,7 +16,7 @@ from deploy.demo.reconcile import Finding
 from deploy.demo.run import Plan, World, world
 from deploy.local.stack import LocalStack
 from tests.chaos.faults import MIX, Killer, start_second
-from tests.chaos.log import findings, read_log
+from tests.chaos.promises import findings, read_log
 
 DRAIN, SETTLE = 60.0, 40.0
 REPLIES = "every reply is delivered exactly once"

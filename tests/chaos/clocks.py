@@ -48,7 +48,9 @@ def fired(log: Log, workspace: Workspace, now: datetime) -> Finding:
 
     A breach that was taken back counts as none: the answer in time came late on the log. A warning cannot be taken back.
     """
-    finding = Finding("every due deadline and warning fired once, stamped with its time; no other deadline did")
+    finding = Finding(
+        "every due deadline and warning fired once, stamped with its time; no other deadline did"
+    )
     told = dict(log.clocks)
     for name, steps in log.conversations.items():
         for clock in expected(name, steps, workspace):
@@ -58,7 +60,9 @@ def fired(log: Log, workspace: Workspace, now: datetime) -> Finding:
             for problem in _problems(clock, events, now):
                 finding.offenders.append(f"{clock.clock_id} of {name}: {problem}")
             finding.checked += 1 + len(clock.warn_at)
-    finding.offenders += [f"{clock} has {len(events)} events, and no reason to be" for clock, events in told.items()]
+    finding.offenders += [
+        f"{clock} has {len(events)} events, and no reason to be" for clock, events in told.items()
+    ]
     return finding
 
 
@@ -121,7 +125,9 @@ def _problems(clock: Expected, events: Sequence[ClockEvent], now: datetime) -> I
     due = int(clock.passed(clock.due_at, now))
     if stands != due:
         yield f"{stands} breaches stand, {due} expected (due {clock.due_at}, ended {clock.ended_at})"
-    yield from (f"breach stamped {b.occurred_at}, due {b.due_at}" for b in breaches if b.occurred_at != b.due_at)
+    yield from (
+        f"breach stamped {b.occurred_at}, due {b.due_at}" for b in breaches if b.occurred_at != b.due_at
+    )
     warnings = Counter(event.fraction for event in events if isinstance(event, ClockWarned))
     for share in clock.warn_at:
         wanted = clock.passed(clock.moment(share), now)
