@@ -20,10 +20,12 @@ SLEEP = ("sleep", "300")
 # A shell that ignores SIGTERM and has a child of its own, as a database has.
 STUBBORN = ("sh", "-c", "trap '' TERM; sleep 300 & echo ready; while :; do wait; done")
 STARTER = """
+import signal
 import sys
 from pathlib import Path
 from deploy.local import process as process_module
 from deploy.local.process import GuardedProcess
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it, and children inherit that
 scratch, command = Path(sys.argv[1]), sys.argv[2:]
 server = GuardedProcess(command, log=scratch / "server.log", grace=0.3, scratch=scratch)
 print(server.pid, flush=True)
