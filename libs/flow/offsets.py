@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -35,6 +36,17 @@ class Offsets:
         except (KafkaError, TimeoutError, OSError) as fault:
             raise OSError(f"the broker does not tell its offsets: {fault!r}") from fault
         return {tuple(tp): o for tp, o in starts.items()}, {tuple(tp): o for tp, o in ends.items()}
+
+    async def since(self, slots: Sequence[Slot], moment: datetime) -> dict[Slot, int]:
+        """Of each log that has records of that moment or later, the offset of the first."""
+        milliseconds = int(moment.timestamp() * 1000)
+        try:
+            async with asyncio.timeout(8):
+                consumer = await self._get()
+                found = await consumer.offsets_for_times({TopicPartition(*s): milliseconds for s in slots})
+        except (KafkaError, TimeoutError, OSError) as fault:
+            raise OSError(f"the broker does not tell its offsets: {fault!r}") from fault
+        return {tuple(tp): first.offset for tp, first in found.items() if first is not None}
 
     async def commit(self, done: Mapping[Slot, int]) -> None:
         """Best effort: positions are in Postgres, this only shows them to Kafka's own tools."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -67,6 +68,8 @@ class Tail:
         self._partitions = topic_map().partitions
         self._next: dict[tuple[str, int], int] = {}
         self._watermarks: dict[tuple[str, int, str], int] = {}
+        self._goals: dict[tuple[str, int], int] = {}
+        """End of each log at the start."""
         self._again: set[asyncio.Task[None]] = set()
         slots = [(topic, i) for topic in self._topics for i in range(self._partitions)]
         self._slots = slots
@@ -81,9 +84,12 @@ class Tail:
             wait_ms=fetch_wait_ms,
         )
 
-    async def start(self, marks: Marks | None) -> None:
-        """Begin at the marks; None begins at the end of the log. Waits for the broker as long as it takes."""
-        if marks is not None:
+    async def start(self, marks: Marks | timedelta | None) -> None:
+        """Begin at the marks, so long ago by the broker's time, or (None) at the end of the log.
+
+        Waits for the broker as long as it takes.
+        """
+        if isinstance(marks, Marks):
             self._next = {slot: marks.positions.get(slot, 0) for slot in self._slots}
             self._watermarks = {
                 slot: seq for slot, seq in marks.watermarks.items() if slot[0] in self._topics
@@ -91,6 +97,8 @@ class Tail:
         while True:
             try:
                 starts, ends = await self._offsets.range(self._slots)
+                if isinstance(marks, timedelta):
+                    self._next = await self._offsets.since(self._slots, self._time.now() - marks)
                 await self._fetching.start()
                 break
             except (KafkaError, OSError, TimeoutError) as fault:
@@ -102,7 +110,13 @@ class Tail:
                 self._out_of_log(slot, wanted)
                 self._next[slot] = min(max(wanted, starts[slot]), ends[slot])
             self._fetching.want(*slot, self._next[slot])
+        self._goals = ends
         await self._offsets.stop()
+
+    async def caught_up(self) -> None:
+        """Return when all that was on the log at `start` has been given to `on_event`."""
+        while any(self._next[slot] < end for slot, end in self._goals.items()):
+            await self._time.sleep(0.02)
 
     async def stop(self) -> None:
         await self._fetching.stop()

@@ -23,12 +23,14 @@ def build(runtime: Runtime[Settings]) -> App:
 
     @asynccontextmanager
     async def follow_answers() -> AsyncIterator[None]:
-        """From the end of the log: what was said before this process began is no longer news."""
+        """From some time before this process began: a visitor who was connected to the one before it missed what came
+        in between. No visitor is served before that is read, since then it would look like news to those who have seen it."""
         tail = Tail(
             settings.kafka, ["outbound"], feed.on_event, time=runtime.time, client="sambung-ingest-visitors"
         )
-        await tail.start(None)
         try:
+            await tail.start(settings.answers_kept)
+            await tail.caught_up()
             yield
         finally:
             await tail.stop()

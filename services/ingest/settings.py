@@ -20,3 +20,5 @@ class Settings(ServiceSettings):
     """Web chat visitors whose latest answers are kept in memory, for when they come back."""
     answers_remembered: int = Field(default=20, ge=1)
     """Latest answers kept for each of them."""
+    answers_kept: timedelta = Field(default=timedelta(minutes=15), ge=timedelta(0), le=timedelta(days=1))
+    """How far back the answers are read again when the process starts."""

@@ -20,11 +20,13 @@ def replies(ledger: Ledger, log: Log) -> tuple[Finding, list[str]]:
         sent[one.text].append(one)
         if one.text not in ledger.replies:
             finding.offenders.append(f"{one.channel} got {one.text[:60]!r}, which nobody wrote")
+    inboxes = {one.contact_point_id: one.inbox for one in ledger.incoming.values()}
     repeated: list[str] = []
     for text, reply in ledger.replies.items():
         said, found = log.replies[text], sent[text]
         copies = sum(one.copies for one in found)
-        told = f"reply {text[-24:]!r} of {reply.agent_id} in {reply.conversation_id}: {said} messages, {copies} copies"
+        where = f"{reply.conversation_id} on {inboxes.get(reply.contact_point_id, 'no inbox')}"
+        told = f"reply {text[-24:]!r} of {reply.agent_id} in {where}: {said} messages, {copies} copies"
         if said == 0 and not found and reply.outcome not in TAKEN:
             finding.checked += 1
         elif said == 1 and len(found) == 1 and copies > 1 and found[0].channel in KEYLESS:

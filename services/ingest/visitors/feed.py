@@ -1,7 +1,7 @@
 """This file keeps the latest answers of web chat visitors and hands new ones to those who are connected.
 
 Every process follows the whole of `outbound`, so a visitor may be connected to any of them. What is kept is a cache of the
-log's end: a visitor who was away for longer than it reaches, or while this process restarted, sees the rest only as the
+log's end, read again when the process starts: a visitor who was away for longer than it reaches sees the rest only as the
 owner's page restores it.
 """
 
