@@ -11,7 +11,7 @@ import structlog
 
 from libs.flow import metrics
 from libs.flow.batch import Entry, Intake, Place, Poison, Working, replayed, run, utc, without_seen
-from libs.flow.commit import statement_of
+from libs.flow.commit import commit_of
 from libs.flow.database import Unfit
 from libs.flow.effects import Effects
 from libs.flow.flow import Retry
@@ -135,10 +135,7 @@ class Batches:
         """Write what could wait. Raises Lost, DatabaseAway."""
         state, unsaved = self.state, self._unsaved
         unsaved.next_seq = state.next_seq
-        sql, arguments = statement_of(
-            self.flow.name, self.index, state, unsaved, (), self.shared.limits.lease, fenced=self._fenced
-        )
-        if not await self.shared.database.fetchval(sql, *arguments):
+        if not await self.shared.together.write(commit_of(self.index, state, unsaved, ())):
             raise Lost
         self._saved()
 
@@ -146,10 +143,6 @@ class Batches:
         self.state.outbox.clear()
         self._unsaved, self.unsaved_since = Changes(next_seq=0), None
         self.committed_at = self.shared.time.monotonic()
-
-    @property
-    def _fenced(self) -> bool:
-        return "epoch" not in self.shared.limits.unsafe
 
     def _caught_up(self) -> bool:
         """Timers wait until the lane has read what was on the log when it was taken: what happened in time may lie there."""
@@ -241,12 +234,8 @@ class Batches:
         state = self.state
         changes.positions = self._unsaved.positions | changes.positions
         changes.watermarks = self._unsaved.watermarks | changes.watermarks
-        sql, arguments = statement_of(
-            self.flow.name, self.index, state, changes, rows, self.shared.limits.lease, fenced=self._fenced
-        )
         try:
-            with metrics.COMMIT.labels(self.flow.name).time():
-                written = await self.shared.database.fetchval(sql, *arguments)
+            written = await self.shared.together.write(commit_of(self.index, state, changes, rows))
         except (asyncpg.PostgresError, Unfit) as fault:
             if len(entries) == 1:
                 raise Poison(entries[0].place, fault) from fault

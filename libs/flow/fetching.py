@@ -115,16 +115,21 @@ class Fetching:
         on_range: Callable[[str, int, int], None],
         *,
         time: TimeSource,
-        wait_ms: int = 50,
+        wait_ms: int,
+        gather: float = 0.0,
     ) -> None:
+        """`wait_ms`: how long the broker holds a poll that finds nothing. `gather`: how long (seconds) to leave records on
+        the log after some were found, so that more come with the next poll."""
         self._kafka, self._name, self._topics = kafka, client, tuple(topics)
         self._on_records, self._on_range = on_records, on_range
-        self._time, self._wait_ms = time, wait_ms
+        self._time, self._wait_ms, self._gather = time, wait_ms, gather
         self._wanted: dict[Slot, int] = {}
         self._client: AIOKafkaClient | None = None
         self._polls: dict[int, asyncio.Task[None]] = {}
         self._main: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
+        self._hurry = asyncio.Event()
+        """Something new is wanted: no gathering now."""
         self.fetched_at: float | None = None
         self.ends: dict[Slot, int] = {}
         """End of the log by partition, as last heard."""
@@ -162,6 +167,7 @@ class Fetching:
         """Read this partition from here on; joins with the next poll."""
         self._wanted[(topic, partition)] = offset
         self._changed.set()
+        self._hurry.set()
 
     def unwant(self, topic: str, partition: int) -> None:
         self._wanted.pop((topic, partition), None)
@@ -220,8 +226,19 @@ class Fetching:
                     elif self._wanted.get(slot) == wanted.get(slot):
                         self.ends[slot] = end
                         self._give(slot, wanted[slot], rest[-1], end)
-            # Someone else's turn: a full log must not keep the loop from everything else.
-            await self._time.sleep(0)
+            await self._pause(found_some=bool(answer.topics))
+
+    async def _pause(self, *, found_some: bool) -> None:
+        if not found_some or not self._gather or self._hurry.is_set():
+            self._hurry.clear()
+            await self._time.sleep(0)  # someone else's turn: a full log must not keep the loop from everything else
+            return
+        handle = asyncio.get_running_loop().call_later(self._gather, self._hurry.set)
+        try:
+            await self._hurry.wait()
+        finally:
+            handle.cancel()
+            self._hurry.clear()
 
     async def _refused(self, client: AIOKafkaClient, session: _Session, slot: Slot, code: int) -> None:
         session.known.pop(slot, None)

@@ -157,6 +157,8 @@ class Flow:
     timers: Mapping[type[Timer], TimerHandler] = field(default_factory=dict)
     performers: Mapping[type[Effect], Performer] = field(default_factory=dict)
     results: Mapping[type[Effect], ResultHandler] = field(default_factory=dict)
+    gather: float = 0.0
+    """How long (seconds) records may be left on the log so that more of them share a batch. Timers do not wait for it."""
     effects_at_once: int = 16
     """How many effects of one lane are under way at the same time (of different keys)."""
 

@@ -29,13 +29,21 @@ class KafkaFeed:
         partitions: int,
         time: TimeSource,
         fetch_wait_ms: int,
+        gather: float,
     ) -> None:
         self._flow, self._topics, self._time = flow, topics, time
         self._lanes: dict[int, Lane] = {}
         slots = [(topic, i) for topic in topics for i in range(partitions)]
         self._offsets = Offsets(kafka, f"sambung-{flow}-offsets", f"sambung.{flow}", slots)
         self._fetching = Fetching(
-            kafka, f"sambung-{flow}", topics, self._take, self._out_of_range, time=time, wait_ms=fetch_wait_ms
+            kafka,
+            f"sambung-{flow}",
+            topics,
+            self._take,
+            self._out_of_range,
+            time=time,
+            wait_ms=fetch_wait_ms,
+            gather=gather,
         )
         self._committing: asyncio.Task[None] | None = None
 

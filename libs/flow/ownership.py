@@ -33,9 +33,11 @@ with m as (
     select f, $2, clock_timestamp(), $3 from unnest($1::text[]) f
     on conflict (flow, member_id) do update set beat_at = excluded.beat_at, lock_key = excluded.lock_key
 ), r as (
-    update lane l set lease_until = clock_timestamp() + $4::float8 * interval '1 second'
-    from unnest($5::text[], $6::int[], $7::bigint[]) u(flow, lane, epoch)
-    where l.flow = u.flow and l.lane = u.lane and l.epoch = u.epoch and l.owner = $2 returning l.flow, l.lane
+    update lane w set lease_until = clock_timestamp() + $4::float8 * interval '1 second' from (
+        select l.flow, l.lane from lane l, unnest($5::text[], $6::int[], $7::bigint[]) u(flow, lane, epoch)
+        where l.flow = u.flow and l.lane = u.lane and l.epoch = u.epoch and l.owner = $2
+        order by l.flow, l.lane for update of l
+    ) o where w.flow = o.flow and w.lane = o.lane returning w.flow, w.lane
 )
 select flow, lane from r
 """

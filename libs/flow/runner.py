@@ -66,6 +66,7 @@ class Runner:
                 partitions=partitions,
                 time=self._time,
                 fetch_wait_ms=self._limits.fetch_wait_ms,
+                gather=flow.gather,
             )
             for flow in flows
         }

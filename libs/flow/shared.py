@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from libs.flow.database import Database
 from libs.flow.flow import Flow
+from libs.flow.together import Together
 from libs.flow.wire import Outgoing
 from libs.timesource import TimeSource
 
@@ -31,7 +32,7 @@ class Limits:
     look: float = 0.25
     grace: float = 1.5
     stuck: float = 12.0
-    fetch_wait_ms: int = 50
+    fetch_wait_ms: int = 250
     dead_in_a_row: int = 100
     unsafe: frozenset[str] = field(default_factory=frozenset)
     """`epoch`, `watermark`: checks switched off by the chaos campaign to show that it can fail. Never else."""
@@ -66,6 +67,11 @@ class Shared:
     time: TimeSource
     limits: Limits
     owner: str = ""
+    together: Together = field(init=False)
+
+    def __post_init__(self) -> None:
+        fenced = "epoch" not in self.limits.unsafe
+        self.together = Together(self.flow.name, self.database, self.limits.lease, fenced=fenced)
 
 
 def channel(schema: str) -> str:

@@ -25,15 +25,15 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One data-changing statement of a batch.
+    """Rows that a batch writes to one table: `columns` are lists of equal length, one a column.
 
-    Its SQL numbers its own arguments from $1 and must select from `own`, a one-row relation that is empty when the
-    lane has a new owner (`insert … select … from own, unnest(…)`; `delete … using own …`), so that a lane that was
-    taken away writes nothing.
+    The SQL reads them as `unnest($1::int[], $2…) as u(of_lane, …)`, where $1 is each row's lane and the columns follow, and joins
+    `own(flow, lane)`, the lanes that are still ours: a lane that was taken away writes nothing, and the same SQL serves the
+    batches of many lanes at once.
     """
 
     sql: str
-    args: tuple[Any, ...]
+    columns: tuple[list[Any], ...]
 
 
 class Store:
@@ -250,14 +250,14 @@ def _optional(hint: Any) -> tuple[bool, Any]:
     return False, hint
 
 
-def _arrays(columns: Sequence[_Column], rows: list[Any]) -> tuple[Any, ...]:
+def _arrays(columns: Sequence[_Column], rows: list[Any]) -> tuple[list[Any], ...]:
     return tuple([c.encode(getattr(r, c.name)) for r in rows] for c in columns)
 
 
 def _unnest(columns: Sequence[_Column]) -> str:
-    arrays = ", ".join(f"${i}::{c.sql}[]" for i, c in enumerate(columns, 1))
+    arrays = ", ".join(f"${i}::{c.sql}[]" for i, c in enumerate(columns, 2))
     names = ", ".join(f'"{c.name}"' for c in columns)
-    return f"unnest({arrays}) as u({names})"
+    return f"unnest($1::int[], {arrays}) as u(of_lane, {names})"
 
 
 def _upsert(name: str, columns: Sequence[_Column], key: Sequence[str], *, update: bool = True) -> str:
@@ -267,7 +267,7 @@ def _upsert(name: str, columns: Sequence[_Column], key: Sequence[str], *, update
     action = f"do update set {changes}" if update and changes else "do nothing"
     conflict = ", ".join(f'"{k}"' for k in key)
     return (
-        f'insert into "{name}" ({names}) select {values} from own, {_unnest(columns)} '
+        f'insert into "{name}" ({names}) select {values} from own join {_unnest(columns)} on u.of_lane = own.lane '
         f"on conflict ({conflict}) {action}"
     )
 
@@ -275,4 +275,4 @@ def _upsert(name: str, columns: Sequence[_Column], key: Sequence[str], *, update
 def _delete(name: str, columns: Sequence[_Column], key: Sequence[str]) -> str:
     keys = [c for c in columns if c.name in key]
     match = " and ".join(f't."{c.name}" = u."{c.name}"{c.cast}' for c in keys)
-    return f'delete from "{name}" t using own, {_unnest(keys)} where {match}'
+    return f'delete from "{name}" t using own join {_unnest(keys)} on u.of_lane = own.lane where {match}'

@@ -59,7 +59,7 @@ class Tail:
         topics: Sequence[str],
         on_event: Callable[[Tailed], None],
         *,
-        fetch_wait_ms: int = 50,
+        fetch_wait_ms: int = 250,
         time: TimeSource | None = None,
         client: str = "sambung-tail",
     ) -> None:

@@ -25,6 +25,7 @@ def flow(on: Handlers) -> Flow:
     return Flow(
         name="desk",
         schema="desk",
+        gather=0.2,
         store=DeskStore,
         reads={
             "conversations": {

@@ -19,6 +19,7 @@ def flow() -> Flow:
     return Flow(
         name="history",
         schema="history",
+        gather=0.2,
         store=HistoryStore,
         reads={
             "conversations": {

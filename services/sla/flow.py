@@ -43,6 +43,7 @@ def flow(workspace: Workspace) -> Flow:
     return Flow(
         name="sla",
         schema="sla",
+        gather=0.1,
         store=SlaStore,
         reads={
             "conversations": {

@@ -86,7 +86,7 @@ async def test_message_in_an_open_conversation_costs_no_query_before_and_two_row
 
     def spying() -> list[Statement]:
         found = statements()
-        written.extend([(s.sql.split('"')[1], len(s.args[0])) for s in found])
+        written.extend([(s.sql.split('"')[1], len(s.columns[0])) for s in found])
         return found
 
     monkeypatch.setattr(store, "load", lambda db, items: load(Refusing(), items))
