@@ -73,7 +73,7 @@ def conversation_of(address: str) -> str:
     return conversation_id(contact_point_id(InboxId(INBOX), address), 1)
 
 
-def chain(servers: Servers, folder: Path, agents: int = 10) -> Chain:
+def chain(servers: Servers, folder: Path, agents: int = 20) -> Chain:
     """Write the workspace, make the services; nothing runs yet."""
     folder.mkdir(parents=True, exist_ok=True)
     secret, app_secret = secrets.token_hex(32), secrets.token_hex(16)

@@ -82,9 +82,15 @@ class Screens:
 
 
 async def drive(
-    posts: Sequence[Post], rate: float, screens: Screens, wanted: str, *, patience: float = 15.0
+    posts: Sequence[Post],
+    rate: float,
+    screens: Screens,
+    wanted: str,
+    *,
+    expected: int | None = None,
+    patience: float = 15.0,
 ) -> Block:
-    """Send the posts at the rate; wait until the screens have shown them all, or patience (seconds) ends."""
+    """Send the posts at the rate; wait until the screens have shown all, or `expected`, of them, or patience (seconds) ends."""
     block = Block(rate)
     start = time.monotonic() + 0.2
     due = {post.name: start + n / rate for n, post in enumerate(posts)}
@@ -116,9 +122,10 @@ async def drive(
         await asyncio.gather(*tasks)
         block.seconds = time.monotonic() - start
         until = time.monotonic() + patience
-        while len(block.screens.get(wanted, ())) < len(block.acks) and time.monotonic() < until:
+        expected = len(block.acks) if expected is None else expected
+        while len(block.screens.get(wanted, ())) < expected and time.monotonic() < until:
             await asyncio.sleep(0.02)
-    block.missing = len(block.acks) - len(block.screens.get(wanted, ()))
+    block.missing = expected - len(block.screens.get(wanted, ()))
     return block
 
 

@@ -24,10 +24,8 @@ from libs.flow.topics import create
 
 CUSTOMERS = 400
 FLOOR_ROLES = ("ingest", "worker", "screen")
-OPENING_RATE = 200
-"""New conversations are measured up to this rate; no contact centre opens more in a second."""
-MOST_NEW = 600
-"""New conversations in a block: each stays open, and in the desk's memory, for the rest of the run."""
+ONE_NEW_IN = 10
+"""Messages, one of which opens a conversation, in the blocks that measure new conversations."""
 
 
 @dataclass
@@ -107,11 +105,15 @@ class Bench:
         return await measured(self.our_pids, drive(posts, rate, self.screens, MESSAGE))
 
     async def opening_block(self, rate: float, count: int) -> Block:
-        base = 1_000_000 + self.number * MOST_NEW
-        some = range(min(count, MOST_NEW))
-        self.reader.new = {conversation_of(address_of(base + n)): f"n{self.number}-{n}" for n in some}
-        posts = [self.ours.post(f"n{self.number}-{n}", address_of(base + n)) for n in some]
-        return await measured(self.our_pids, drive(posts, rate, self.screens, NEW))
+        """Messages at the rate; one in ten opens a conversation and is looked for on the screen of who is given it."""
+        base, new, posts = 1_000_000 * self.number, dict[str, str](), []
+        for n in range(count):
+            address = address_of(n % CUSTOMERS if n % ONE_NEW_IN else base + n)
+            posts.append(self.ours.post(f"n{self.number}-{n}", address))
+            if n % ONE_NEW_IN == 0:
+                new[conversation_of(address)] = posts[-1].name
+        self.reader.new = new
+        return await measured(self.our_pids, drive(posts, rate, self.screens, NEW, expected=len(new)))
 
     async def _suspend_ours(self) -> None:
         for process in self.floor.processes.values():
@@ -145,9 +147,8 @@ async def run(
                 result.floor.setdefault(rate, []).append(await bench.floor_block(rate, count))
                 progress.update(task, advance=1, description=f"{where}: open conversations")
                 result.ours.setdefault(rate, []).append(await bench.message_block(rate, count))
-                progress.update(task, advance=1, description=f"{where}: new conversations")
-                if rate <= OPENING_RATE:
-                    result.opening.setdefault(rate, []).append(await bench.opening_block(rate, count))
+                progress.update(task, advance=1, description=f"{where}: one in ten opens a conversation")
+                result.opening.setdefault(rate, []).append(await bench.opening_block(rate, count))
         result.memory = {
             name: psutil.Process(pid).memory_info().rss / 1e6 for name, pid in bench.our_pids.items()
         }
