@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -127,7 +128,21 @@ class Reader:
         return ()
 
 
-async def ready_again(services: Services, within: float = 20.0) -> None:
-    """After SIGCONT: every service serves its lanes again."""
+LAG = re.compile(r"^sambung_flow_lag_records\{.*\} (\S+)$", re.MULTILINE)
+
+
+async def at_rest(services: Services, within: float = 60.0) -> None:
+    """Every service serves its lanes and has read all that is on the log. Raises TimeoutError."""
     await asyncio.gather(*(services.until_ready(s.name, within=within) for s in services.all if s.running))
-    await asyncio.sleep(1.5)  # what was waiting while they stood still is done
+    async with asyncio.timeout(within), aiohttp.ClientSession() as session:
+        quiet = 0
+        while quiet < 4:
+            await asyncio.sleep(0.5)
+            lags = [await _lag(session, service.url) for service in services.all if service.running]
+            quiet = quiet + 1 if not any(lags) else 0
+
+
+async def _lag(session: aiohttp.ClientSession, url: str) -> float:
+    """Records on the log that a service has not applied."""
+    async with session.get(f"{url}/metrics") as answer:
+        return sum(float(value) for value in LAG.findall(await answer.text()))

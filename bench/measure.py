@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 from rich.progress import Progress
 
-from bench.chain import MESSAGE, NEW, Chain, Reader, address_of, chain, conversation_of, ready_again
+from bench.chain import MESSAGE, NEW, Chain, Reader, address_of, at_rest, chain, conversation_of
 from bench.floor import prepare
 from bench.load import Block, Post, Screens, drive, floor_frame
 from deploy.demo.processes import ROOT
@@ -102,7 +102,9 @@ class Bench:
 
     async def message_block(self, rate: float, count: int) -> Block:
         posts = [self.ours.post(f"m{self.number}-{n}", address_of(n % CUSTOMERS)) for n in range(count)]
-        return await measured(self.our_pids, drive(posts, rate, self.screens, MESSAGE))
+        block = await measured(self.our_pids, drive(posts, rate, self.screens, MESSAGE))
+        await at_rest(self.ours.services)
+        return block
 
     async def opening_block(self, rate: float, count: int) -> Block:
         """Messages at the rate; one in ten opens a conversation and is looked for on the screen of who is given it."""
@@ -113,7 +115,9 @@ class Bench:
             if n % ONE_NEW_IN == 0:
                 new[conversation_of(address)] = posts[-1].name
         self.reader.new = new
-        return await measured(self.our_pids, drive(posts, rate, self.screens, NEW, expected=len(new)))
+        block = await measured(self.our_pids, drive(posts, rate, self.screens, NEW, expected=len(new)))
+        await at_rest(self.ours.services)
+        return block
 
     async def _suspend_ours(self) -> None:
         for process in self.floor.processes.values():
@@ -127,7 +131,7 @@ class Bench:
             process.suspend()
         for service in self.ours.services.all:
             self.ours.services.resume(service.name)
-        await ready_again(self.ours.services)
+        await at_rest(self.ours.services)
 
 
 async def run(

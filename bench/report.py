@@ -24,7 +24,9 @@ def report(result: Run, console: Console) -> dict[str, Any]:
         ratios = (f"{row[name]:.2f}" for name in ("ratio_p50", "ratio_p99"))
         table.add_row(f"{row['rate']:g}", row["what"], *figures, *ratios, "yes" if row["kept_up"] else "NO")
     console.print(table)
-    table = Table("rate/s", "ours", "one in ten new", "floor", "ours by process", title="CPU seconds per 1,000 messages")
+    table = Table(
+        "rate/s", "ours", "one in ten new", "floor", "ours by process", title="CPU seconds per 1,000 messages"
+    )
     for row in costs:
         by_process = ", ".join(f"{name} {value:.2f}" for name, value in row["ours"].items())
         table.add_row(

@@ -189,7 +189,7 @@ def statement_of(
                 tables[part.sql] = [lanes, *map(list, part.columns)]
             else:
                 for column, more in zip(columns, (lanes, *part.columns), strict=True):
-                    column += more
+                    column.extend(more)
     arguments: list[Any] = [
         flow,
         [c.lane for c in commits],

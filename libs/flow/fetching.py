@@ -118,8 +118,8 @@ class Fetching:
         wait_ms: int,
         gather: float = 0.0,
     ) -> None:
-        """`wait_ms`: how long the broker holds a poll that finds nothing. `gather`: how long (seconds) to leave records on
-        the log after some were found, so that more come with the next poll."""
+        """`wait_ms`: how long the broker holds a poll that finds nothing. `gather`: while records come at shorter distances
+        than this (seconds), leave them on the log for so long that several come with a poll."""
         self._kafka, self._name, self._topics = kafka, client, tuple(topics)
         self._on_records, self._on_range = on_records, on_range
         self._time, self._wait_ms, self._gather = time, wait_ms, gather
@@ -130,6 +130,7 @@ class Fetching:
         self._changed = asyncio.Event()
         self._hurry = asyncio.Event()
         """Something new is wanted: no gathering now."""
+        self._found_at = float("-inf")
         self.fetched_at: float | None = None
         self.ends: dict[Slot, int] = {}
         """End of the log by partition, as last heard."""
@@ -229,9 +230,14 @@ class Fetching:
             await self._pause(found_some=bool(answer.topics))
 
     async def _pause(self, *, found_some: bool) -> None:
-        if not found_some or not self._gather or self._hurry.is_set():
+        now = self._time.monotonic()
+        soon = found_some and now - self._found_at < self._gather
+        if found_some:
+            self._found_at = now
+        if not soon or self._hurry.is_set():
             self._hurry.clear()
-            await self._time.sleep(0)  # someone else's turn: a full log must not keep the loop from everything else
+            # Someone else's turn: a full log must not keep the loop from everything else.
+            await self._time.sleep(0)
             return
         handle = asyncio.get_running_loop().call_later(self._gather, self._hurry.set)
         try:

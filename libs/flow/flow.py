@@ -158,7 +158,8 @@ class Flow:
     performers: Mapping[type[Effect], Performer] = field(default_factory=dict)
     results: Mapping[type[Effect], ResultHandler] = field(default_factory=dict)
     gather: float = 0.0
-    """How long (seconds) records may be left on the log so that more of them share a batch. Timers do not wait for it."""
+    """How long (seconds) records may be left on the log, while they come at shorter distances than that, so that more of them
+    share a batch. Timers and effects do not wait for it."""
     effects_at_once: int = 16
     """How many effects of one lane are under way at the same time (of different keys)."""
 

@@ -1,6 +1,7 @@
 """This file brings records from Kafka to a flow's lanes, and tells Kafka how far they are."""
 
 import asyncio
+from itertools import count
 
 import structlog
 
@@ -13,8 +14,9 @@ from libs.timesource import TimeSource
 
 log = structlog.get_logger(__name__)
 
-COMMIT_EVERY = 5.0
-"""Offsets are committed to Kafka for lag displays and scaling only; positions are in Postgres."""
+MEASURE_EVERY = 1.0
+COMMIT_EVERY = 5
+"""Measurements. Offsets are committed to Kafka for lag displays and scaling only; positions are in Postgres."""
 
 
 class KafkaFeed:
@@ -55,7 +57,7 @@ class KafkaFeed:
     async def start(self) -> None:
         """Raises KafkaError, OSError, TimeoutError where the broker is away."""
         await self._fetching.start()
-        self._committing = asyncio.get_running_loop().create_task(self._commit())
+        self._committing = asyncio.get_running_loop().create_task(self._tell())
 
     async def stop(self) -> None:
         if self._committing is not None:
@@ -125,18 +127,18 @@ class KafkaFeed:
         if lane is not None:
             lane.begin_anew()
 
-    async def _commit(self) -> None:
-        while True:
-            await self._time.sleep(COMMIT_EVERY)
+    async def _tell(self) -> None:
+        for turn in count(1):
+            await self._time.sleep(MEASURE_EVERY)
             done = {
                 (topic, lane.index): offset
                 for lane in list(self._lanes.values())
                 for topic, offset in lane.positions.items()
                 if topic in self._topics
             }
-            if done:
-                await self._offsets.commit(done)
             self._lag(done)
+            if done and turn % COMMIT_EVERY == 0:
+                await self._offsets.commit(done)
 
     def _lag(self, done: dict[tuple[str, int], int]) -> None:
         behind = sum(max(0, self._fetching.ends.get(slot, 0) - offset) for slot, offset in done.items())

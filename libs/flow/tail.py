@@ -60,6 +60,7 @@ class Tail:
         on_event: Callable[[Tailed], None],
         *,
         fetch_wait_ms: int = 250,
+        gather: float = 0.0,
         time: TimeSource | None = None,
         client: str = "sambung-tail",
     ) -> None:
@@ -82,6 +83,7 @@ class Tail:
             self._out_of_range,
             time=self._time,
             wait_ms=fetch_wait_ms,
+            gather=gather,
         )
 
     async def start(self, marks: Marks | timedelta | None) -> None:

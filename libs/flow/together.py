@@ -1,8 +1,8 @@
 """This file brings the batches of a flow's lanes together that are ready at the same time: one statement writes them all.
 
-    lane 3 ─▶ write ─┐
-    lane 7 ─▶ write ─┼─▶ [ one statement under way; who comes meanwhile waits for the next ] ─▶ written, or not, lane by lane
-    lane 9 ─▶ write ─┘
+lane 3 ─▶ write ─┐
+lane 7 ─▶ write ─┼─▶ [ one statement under way; who comes meanwhile waits for the next ] ─▶ written, or not, lane by lane
+lane 9 ─▶ write ─┘
 """
 
 import asyncio
@@ -34,13 +34,13 @@ class Together:
         written: asyncio.Future[bool] = loop.create_future()
         self._waiting.append((commit, written))
         if self._task is None:
+            # It begins after all lanes that were woken by the same records have come here.
             self._task = loop.create_task(self._run())
         return await written
 
     async def _run(self) -> None:
         try:
             while self._waiting:
-                await asyncio.sleep(0)  # whoever was woken by the same records comes along
                 await self._write_all(self._next_group())
         finally:
             self._task = None

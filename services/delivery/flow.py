@@ -17,7 +17,7 @@ def flow(on: Handlers, send: Performer) -> Flow:
     return Flow(
         name="delivery",
         schema="delivery",
-        gather=0.05,
+        gather=0.1,
         store=DeliveryStore,
         reads={
             "outbound": {MessageRequested: on.on_message_requested},

@@ -19,7 +19,7 @@ def flow() -> Flow:
     return Flow(
         name="history",
         schema="history",
-        gather=0.2,
+        gather=0.5,
         store=HistoryStore,
         reads={
             "conversations": {

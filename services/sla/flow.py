@@ -43,7 +43,7 @@ def flow(workspace: Workspace) -> Flow:
     return Flow(
         name="sla",
         schema="sla",
-        gather=0.1,
+        gather=0.2,
         store=SlaStore,
         reads={
             "conversations": {

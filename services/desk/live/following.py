@@ -55,7 +55,7 @@ class Live:
         hub = Hub(
             view, vector_of(start.marks), answers=self.answers, time=self._time, missing=self._restorer.want
         )
-        tail = Tail(self._kafka, TOPICS, hub.take, time=self._time, client="sambung-desk-live")
+        tail = Tail(self._kafka, TOPICS, hub.take, time=self._time, client="sambung-desk-live", gather=0.015)
         await tail.start(start.marks)
         self._hub = hub
         log.info("live", open=len(view.open), agents=len(view.agents))

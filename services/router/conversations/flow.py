@@ -20,6 +20,7 @@ def flow(workspace: Workspace) -> Flow:
     )
     return Flow(
         name="conversations",
+        gather=0.015,
         schema="router",
         store=lambda lane: ConversationStore(lane, workspace),
         reads={
