@@ -15,7 +15,7 @@ from libs.timesource import TimeSource
 log = structlog.get_logger(__name__)
 
 MEASURE_EVERY = 1.0
-COMMIT_EVERY = 5
+TELL_KAFKA_EVERY = 5
 """Measurements. Offsets are committed to Kafka for lag displays and scaling only; positions are in Postgres."""
 
 
@@ -137,7 +137,7 @@ class KafkaFeed:
                 if topic in self._topics
             }
             self._lag(done)
-            if done and turn % COMMIT_EVERY == 0:
+            if done and turn % TELL_KAFKA_EVERY == 0:
                 await self._offsets.commit(done)
 
     def _lag(self, done: dict[tuple[str, int], int]) -> None:
