@@ -48,6 +48,8 @@ class Posting:
             limits=httpx.Limits(max_connections=AT_ONCE),
             transport=transport,
         )
+        # The client's own queue of calls that wait for a connection is searched whole at each call: an outage would choke it.
+        self._room = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
 
@@ -94,11 +96,12 @@ class Posting:
     async def _once(self, webhook: Webhook) -> bool:
         for message in webhook.messages:
             message.posts += 1
-        headers = dict(webhook.sign(webhook.body, datetime.now(UTC)))
         try:
-            answer = await self._client.post(
-                f"/v1/inboxes/{webhook.inbox}/webhook", content=webhook.body, headers=headers
-            )
+            async with self._room:
+                headers = dict(webhook.sign(webhook.body, datetime.now(UTC)))
+                answer = await self._client.post(
+                    f"/v1/inboxes/{webhook.inbox}/webhook", content=webhook.body, headers=headers
+                )
         except httpx.HTTPError:
             self._ledger.answers["no_answer"] += 1
             return False
