@@ -73,11 +73,11 @@ async def entities(database: Database, log: Log) -> Finding:
     live = {name: events[-1][0] for name, events in log.work.items() if events[-1][1] not in ENDED_WORK}
     _compare(finding, "work", live, await database.fetch(SQL["work"]), ("router", "desk"))
     clocks = {name: events[-1].version for name, events in log.clocks.items()}
+    last = {name: events[-1].type for name, events in log.clocks.items()}
     rows = await database.fetch(SQL["clocks"])
     _compare(finding, "clock", clocks, rows, ("sla",))
     # The desk shows clocks that run; of breached ones it may have let go.
     shown = {row[0]: row for row in rows if row["desk"] is not None}
-    last = {name: events[-1].type for name, events in log.clocks.items()}
     wanted = {
         name: clocks[name]
         for name, kind in last.items()
