@@ -126,10 +126,6 @@ class Visitors:
                 visitor.unacknowledged.acknowledged_at = time.monotonic()
                 visitor.unacknowledged = None
                 visitor.wake.set()
-            case "retry":
-                # Connecting again says it again.
-                await asyncio.sleep(float(frame.get("after", 1)))
-                await socket.close()
             case "message":
                 visitor.last = frame["id"]
                 self._show(visitor, frame["id"], frame["content"]["text"])

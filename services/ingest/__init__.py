@@ -7,6 +7,6 @@ Invariants: a 2xx means that every item of the body is on the log, acknowledged 
 the same (source, id), item by item. One bad item never costs the others; it is kept as unsupported with its reason.
 Nothing but the broker stands on the path of a webhook: no database, no call to anybody.
 
-Read in this order: channels/adapter.py (what a channel is), channels/__init__.py (the table), webhook.py (the path of a
-webhook), visitors/ (web chat).
+Read in this order: channels/adapter.py (what a channel is), channels/__init__.py (the table), api.py and intake.py (the
+path of a webhook), visitors/ (web chat).
 """
