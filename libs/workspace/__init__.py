@@ -1,4 +1,4 @@
-"""The business configuration: inboxes, queues, pools, agents and SLA policies, read from one YAML file.
+"""The business configuration: inboxes, queues, pools, agents, calendars and SLA policies, read from one YAML file.
 
 `load(path)` gives a frozen Workspace or raises one WorkspaceError that names every mistake with file, line and column.
 Read in this order: model.py (what there is), schema.py (how it is written), reading.py (how a value becomes a problem).
@@ -6,18 +6,34 @@ Read in this order: model.py (what there is), schema.py (how it is written), rea
 
 from libs.workspace.credentials import Secret
 from libs.workspace.load import load
-from libs.workspace.model import Agent, Inbox, Pool, ProviderOptions, Queue, SlaPolicy, Workspace
+from libs.workspace.model import (
+    Agent,
+    Calendar,
+    Holidays,
+    Inbox,
+    OwnDay,
+    Pool,
+    ProviderOptions,
+    Queue,
+    SlaPolicy,
+    Span,
+    Workspace,
+)
 from libs.workspace.problems import Problem, WorkspaceError
 
 __all__ = [
     "Agent",
+    "Calendar",
+    "Holidays",
     "Inbox",
+    "OwnDay",
     "Pool",
     "Problem",
     "ProviderOptions",
     "Queue",
     "Secret",
     "SlaPolicy",
+    "Span",
     "Workspace",
     "WorkspaceError",
     "load",

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence, Sized
 from libs.workspace.load import load
 from libs.workspace.model import Workspace
 from libs.workspace.problems import WorkspaceError
+from libs.workspace.public_holidays import public_holidays
 
 USAGE = "usage: python -m libs.workspace check FILE"
 
@@ -21,6 +22,7 @@ def summary(workspace: Workspace) -> list[str]:
         _line("queues", workspace.queues),
         _line("pools", workspace.pools),
         _line("agents", workspace.agents, roles),
+        _line("calendars", workspace.calendars),
         _line("sla_policies", workspace.sla_policies),
     ]
 
@@ -39,6 +41,20 @@ def unserved(workspace: Workspace) -> list[str]:
     ]
 
 
+def estimated(workspace: Workspace) -> list[str]:
+    """Calendars with holidays that may still move."""
+    notes = []
+    for calendar in workspace.calendars.values():
+        found = public_holidays(calendar.holidays) if calendar.holidays else ()
+        first = next((holiday for holiday in found if holiday.estimated), None)
+        if first is not None:
+            notes.append(
+                f"calendar {calendar.id}: some holidays are estimates from {first.date} on: {first.name}; "
+                "a newer release of the package holidays corrects them"
+            )
+    return notes
+
+
 def main(arguments: Sequence[str]) -> int:
     """0 when the file is usable, 1 when it is not, 2 for wrong usage."""
     if len(arguments) != 2 or arguments[0] != "check":
@@ -51,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{len(fault.problems)} to put right", file=sys.stderr)
         return 1
     print("\n".join(summary(workspace)))
-    for warning in unserved(workspace):
+    for warning in (*unserved(workspace), *estimated(workspace)):
         print(f"note: {warning}")
     return 0
 

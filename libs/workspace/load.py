@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from libs.contracts.ids import digest
 from libs.workspace.credentials import Secret, resolve, unresolved
 from libs.workspace.model import Workspace
 from libs.workspace.problems import Problem, WorkspaceError
+from libs.workspace.reach import check_reach
 from libs.workspace.reading import Place, Reading, Unusable, check_references
 from libs.workspace.schema import OPTIONAL_SECTIONS, SECTIONS, Document, document
 
@@ -37,6 +38,7 @@ def load(path: Path | str, environ: Mapping[str, str] = os.environ, *, secrets: 
     except Unusable:
         found = None
     check_references(reading, _declared(root))
+    check_reach(reading, root)
     if found is not None:
         _check_pools(reading, root, found)
     if reading.problems or found is None:
@@ -121,6 +123,7 @@ def _complete(found: Document) -> Workspace:
         queues=found.queues,
         pools=found.pools,
         agents=agents,
+        calendars=found.calendars,
         sla_policies=found.sla_policies,
     )
     return replace(workspace, version=version_of(workspace))
@@ -136,6 +139,8 @@ def _canonical(value: object) -> object:
     match value:
         case timedelta():
             return value.total_seconds()
+        case date():
+            return value.isoformat()
         case Secret():
             return value.reference
         case _:

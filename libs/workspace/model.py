@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Literal
 
 from libs.contracts.vocabulary import Channel
@@ -95,6 +95,48 @@ class Agent:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Open from `opens` until before `closes`, minutes after the midnight with which its day begins."""
+
+    opens: int
+    """0 .. 1439"""
+    closes: int
+    """Above `opens` by at most a day; above 1440 it is on the next day, and still of the day on which it opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDay:
+    """A date with hours of its own, whatever the week or the holidays say."""
+
+    date: date
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Holidays:
+    """Whose public holidays are closed, and of which kinds, as the package `holidays` names them."""
+
+    country: str
+    """ISO 3166, two letters."""
+    subdivision: str | None = None
+    categories: tuple[str, ...] = ("public",)
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Which hours count towards a target. For a date its own hours come first, then closed days and holidays, then the week."""
+
+    id: str
+    zone: str
+    """IANA."""
+    week: tuple[tuple[Span, ...], ...] = ((),) * 7
+    """Monday first; none means closed."""
+    holidays: Holidays | None = None
+    closed: tuple[date, ...] = ()
+    days: tuple[OwnDay, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SlaPolicy:
     """Targets by metric; None means no clock of that metric."""
 
@@ -104,6 +146,8 @@ class SlaPolicy:
     resolution: timedelta | None = None
     warn_at: tuple[float, ...] = (0.8,)
     """Fractions of the target at which to warn, ascending."""
+    calendar: str | None = None
+    """Whose hours count; None means all hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,4 +160,5 @@ class Workspace:
     queues: Mapping[str, Queue] = field(default_factory=dict)
     pools: Mapping[str, Pool] = field(default_factory=dict)
     agents: Mapping[str, Agent] = field(default_factory=dict)
+    calendars: Mapping[str, Calendar] = field(default_factory=dict)
     sla_policies: Mapping[str, SlaPolicy] = field(default_factory=dict)

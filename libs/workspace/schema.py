@@ -8,9 +8,21 @@ from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from libs.contracts.vocabulary import Channel
+from libs.workspace.calendars import calendar
 from libs.workspace.credentials import OPTIONAL, REQUIRED, Secret, is_reference
 from libs.workspace.durations import parse_duration
-from libs.workspace.model import Agent, Inbox, Pool, ProviderOptions, Queue, Role, SlaPolicy, Strategy
+from libs.workspace.model import (
+    Agent,
+    Calendar,
+    Inbox,
+    Pool,
+    ProviderOptions,
+    Queue,
+    Role,
+    SlaPolicy,
+    Strategy,
+)
+from libs.workspace.reach import TARGETS
 from libs.workspace.reading import (
     Field,
     Place,
@@ -27,7 +39,7 @@ from libs.workspace.reading import (
 from libs.workspace.scalars import as_id, between, flag, one_of, parsed, reference, text, whole
 
 CHANNELS = tuple(channel for channel in Channel if channel is not Channel.UNKNOWN)
-OPTIONAL_SECTIONS = ("agents", "sla_policies")
+OPTIONAL_SECTIONS = ("agents", "calendars", "sla_policies")
 SECTIONS = ("inboxes", "queues", "pools", *OPTIONAL_SECTIONS)
 Resolve = Callable[[str], Secret]
 
@@ -43,6 +55,7 @@ class Document:
     queues: dict[str, Queue]
     pools: dict[str, Pool]
     agents: dict[str, Agent] = field(default_factory=dict)
+    calendars: dict[str, Calendar] = field(default_factory=dict)
     sla_policies: dict[str, SlaPolicy] = field(default_factory=dict)
 
 
@@ -56,6 +69,7 @@ def document(resolve: Resolve) -> Read[Document]:
             "queues": Field(_by_id(_queue), required=True),
             "pools": Field(_by_id(_pool), required=True),
             "agents": Field(_by_id(_agent)),
+            "calendars": Field(_by_id(calendar)),
             "sla_policies": Field(_by_id(_sla_policy)),
         },
     )
@@ -126,16 +140,14 @@ def _agent(id: str) -> Read[Agent]:
 
 
 def _sla_policy(id: str) -> Read[SlaPolicy]:
-    targets = ("first_response", "next_response", "resolution")
-
     def read(reading: Reading, place: Place) -> SlaPolicy:
         policy = record(
             lambda **values: SlaPolicy(id=id, **values),
-            {target: Field(_duration(above_zero=True)) for target in targets}
-            | {"warn_at": Field(_fractions)},
+            {target: Field(_duration(above_zero=True)) for target in TARGETS}
+            | {"warn_at": Field(_fractions), "calendar": Field(reference("calendars"))},
         )(reading, place)
-        if all(getattr(policy, target) is None for target in targets):
-            raise Unusable(f"expected at least one of {listed(targets)}")
+        if all(getattr(policy, target) is None for target in TARGETS):
+            raise Unusable(f"expected at least one of {listed(TARGETS)}")
         return policy
 
     return read
