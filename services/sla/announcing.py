@@ -71,11 +71,11 @@ def _over(before: ClockRow, clock: Clock) -> bool:
 
 def _announce(turn: Turn[SlaStore], row: ConversationRow, clock: Clock, before: ClockRow | None) -> None:
     known = before.standing if before else None
-    after = standing(clock, row.reached)
+    after = standing(clock, row.reached, turn.store.calendars)
     if before and known == after and before.queue == clock.queue:
         return
     put = _row(row, clock, after, before.version if before else 0)
-    for happening in news(known, clock, after):
+    for happening in news(known, clock, after, turn.store.calendars):
         put = _say(turn, put, happening)
     turn.store.clocks.put(put)
     _set_timers(turn, put, clock, known, after)
@@ -102,7 +102,7 @@ def _set_timers(
     turn: Turn[SlaStore], row: ClockRow, clock: Clock, known: Standing | None, after: Standing
 ) -> None:
     """Timers of a running clock are set when it begins to run, and stay as they are until its start or its pauses change."""
-    wanted = alarms(clock, after)
+    wanted = alarms(clock, after, turn.store.calendars)
     ran = known is not None and known.state is State.RUNNING
     stays = ran and known is not None and (known.started_at, known.pauses) == (after.started_at, after.pauses)
     for share in clock.shares:

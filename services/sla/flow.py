@@ -32,6 +32,7 @@ from libs.service.process import App, Runtime
 from libs.workspace import Workspace
 from services.sla.announcing import ClockDue
 from services.sla.api import routes
+from services.sla.calendars import KnownCalendars
 from services.sla.gauges import watch_open_clocks
 from services.sla.handlers import Handlers
 from services.sla.settings import Settings
@@ -39,12 +40,12 @@ from services.sla.store import Reads, SlaStore
 
 
 def flow(workspace: Workspace) -> Flow:
-    on = Handlers(workspace)
+    on, known = Handlers(workspace), KnownCalendars(workspace)
     return Flow(
         name="sla",
         schema="sla",
         gather=0.2,
-        store=SlaStore,
+        store=lambda lane: SlaStore(lane, known),
         reads={
             "conversations": {
                 ConversationOpened: on.on_conversation_opened,

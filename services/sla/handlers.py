@@ -34,11 +34,11 @@ class Handlers:
 
     def on_conversation_opened(self, turn: Turn[SlaStore], event: Event[ConversationOpened]) -> None:
         queue = event.data.queue
-        self._happened(turn, event, _fact(event, Kind.OPENED, queue, self._policy(queue)))
+        self._happened(turn, event, _fact(event, Kind.OPENED, queue, self._policy(turn, queue)))
 
     def on_conversation_reopened(self, turn: Turn[SlaStore], event: Event[ConversationReopened]) -> None:
         queue = event.data.queue
-        self._happened(turn, event, _fact(event, Kind.REOPENED, queue, self._policy(queue)))
+        self._happened(turn, event, _fact(event, Kind.REOPENED, queue, self._policy(turn, queue)))
 
     def on_conversation_resolved(self, turn: Turn[SlaStore], event: Event[ConversationResolved]) -> None:
         self._happened(turn, event, _fact(event, Kind.RESOLVED))
@@ -97,7 +97,7 @@ class Handlers:
             row = ConversationRow(data.conversation_id, data.contact_point_id, fact.at, Conversation(), ())
         fold_and_announce(turn, replace(row, reached=max(row.reached, fact.at), facts=(*row.facts, fact)))
 
-    def _policy(self, queue: str) -> Policy | None:
+    def _policy(self, turn: Turn[SlaStore], queue: str) -> Policy | None:
         """The policy of a queue as the workspace has it now; None where the queue has none, or is gone."""
         known = self._workspace.queues.get(queue)
         policy = self._workspace.sla_policies.get(known.sla or "") if known else None
@@ -110,6 +110,7 @@ class Handlers:
             policy.next_response,
             policy.resolution,
             policy.warn_at,
+            turn.store.pin_calendar(policy.calendar),
         )
 
 

@@ -5,13 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from libs.contracts.payloads.assignments import WorkEvent
 from libs.contracts.vocabulary import Metric
 from libs.flow.database import Database, queries
 from libs.flow.flow import Fired
-from libs.flow.store import Reader, Store, Table
+from libs.flow.store import Log, Reader, Store, Table
+from services.sla.calendars import KnownCalendars
+from services.sla.domain.calendar import Calendars
 from services.sla.domain.clock import Pause, State
 from services.sla.domain.conversation import Conversation, Fold
+from services.sla.domain.definition import Definition
 from services.sla.domain.facts import Fact
 from services.sla.domain.standing import Standing
 
@@ -75,11 +80,31 @@ class HolderRow:
     agent_id: str
 
 
-class SlaStore(Store):
-    """The conversations that a batch is about. What is only counted is counted when the batch has been committed."""
+@dataclass(frozen=True, slots=True)
+class CalendarRow:
+    """What a version says that some clock has pinned."""
 
-    def __init__(self, lane: int) -> None:
+    version: str
+    definition: Definition
+
+
+_DEFINITION: TypeAdapter[Definition] = TypeAdapter(Definition)
+
+
+class SlaStore(Store):
+    """The conversations that a batch is about. What is only counted is counted when the batch has been committed.
+
+    A calendar's definition is written in the transaction that first pins its version, and all are read when the lane is
+    taken: whoever has a lane knows every version that its clocks have.
+    """
+
+    def __init__(self, lane: int, known: KnownCalendars) -> None:
         super().__init__(lane)
+        self._known = known
+        self._kept: set[str] = set()
+        """Versions that are in the database."""
+        self._keeping: set[str] = set()
+        self._definitions = Log("calendar", CalendarRow, key=["version"])
         self.conversations = Table(
             "conversation", ConversationRow, key=["conversation_id"], group="conversation_id", cache=CACHED
         )
@@ -89,10 +114,29 @@ class SlaStore(Store):
         self.holders = Table(
             "holder", HolderRow, key=["conversation_id"], group="conversation_id", cache=CACHED
         )
-        self.tables = (self.conversations, self.clocks, self.holders)
+        self.tables = (self.conversations, self.clocks, self.holders, self._definitions)
         self.folds: dict[str, Fold] = {}
         """By conversation, the last fold: a memory of work done, good only where it is of the same facts."""
         self._counts: list[Callable[[], None]] = []
+
+    @property
+    def calendars(self) -> Calendars:
+        return self._known.calendars
+
+    async def open(self, db: Reader) -> None:
+        for version, definition in await db.fetch("select version, definition from calendar"):
+            if version not in self.calendars:
+                self._known.learn(version, _DEFINITION.validate_json(definition))
+            self._kept.add(version)
+
+    def pin_calendar(self, calendar_id: str | None) -> str:
+        """The version that a calendar of the workspace has now; it can be read again for as long as clocks may have it."""
+        version = self._known.current(calendar_id)
+        definition = self._known.definition(version)
+        if definition is not None and version not in self._kept:
+            self._definitions.add(CalendarRow(version, definition))
+            self._keeping.add(version)
+        return version
 
     async def load(self, db: Reader, items: Sequence[Any]) -> None:
         talked, worked = set[str](), set[str]()
@@ -112,6 +156,8 @@ class SlaStore(Store):
 
     def committed(self) -> None:
         super().committed()
+        self._kept |= self._keeping
+        self._keeping.clear()
         if len(self.folds) > CACHED:
             self.folds.clear()
         for count in self._counts:
@@ -120,6 +166,8 @@ class SlaStore(Store):
 
     def discard(self) -> None:
         super().discard()
+        self._kept.clear()
+        self._keeping.clear()
         self.folds.clear()
         self._counts.clear()
 

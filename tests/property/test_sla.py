@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.contracts.vocabulary import Metric
+from services.sla.domain.calendar import ALWAYS_OPEN, Calendars
 from services.sla.domain.clock import WHOLE, Clock, State
 from services.sla.domain.conversation import Conversation, Fold, fold, settle
 from services.sla.domain.facts import Fact, Kind
@@ -24,6 +25,8 @@ from services.sla.domain.standing import (
 
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 LATE = timedelta(minutes=120)
+
+ALL_HOURS: Calendars = {ALWAYS_OPEN.version: ALWAYS_OPEN}
 
 UNHURRIED = settings(deadline=None)  # the machine is shared
 
@@ -100,7 +103,7 @@ class Keeper:
         return [
             at
             for clock in fold(self.base, self.facts).conversation.clocks
-            for at in alarms(clock, standing(clock, self.reached)).values()
+            for at in alarms(clock, standing(clock, self.reached, ALL_HOURS), ALL_HOURS).values()
         ]
 
     def fold(self) -> None:
@@ -109,8 +112,8 @@ class Keeper:
         assert self.known == fold(self.base, self.facts), "going on from a known fold makes no difference"
         for clock in self.known.conversation.clocks:
             name = (clock.metric, clock.number)
-            before, after = left.pop(name, None), standing(clock, self.reached)
-            self.said.setdefault(name, []).extend(news(before, clock, after))
+            before, after = left.pop(name, None), standing(clock, self.reached, ALL_HOURS)
+            self.said.setdefault(name, []).extend(news(before, clock, after, ALL_HOURS))
             self.rows[name] = after
         for name, row in left.items():
             if row.reason != SUPERSEDED:
@@ -216,7 +219,7 @@ def test_a_breach_is_stamped_with_the_deadline_and_an_end_in_time_is_no_breach(f
             assert row.breached == (row.ended_at > row.due_at)
         if not clock.pauses:
             assert row.due_at == clock.started_at + clock.target
-        assert row.breached == clock.crossed(WHOLE, keeper.reached)
+        assert row.breached == clock.crossed(WHOLE, keeper.reached, ALL_HOURS)
 
 
 @UNHURRIED

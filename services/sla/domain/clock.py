@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from libs.contracts.vocabulary import Metric
-from services.sla.domain.calendar import CALENDARS
+from services.sla.domain.calendar import Calendars
 
 WHOLE = 1.0
 """The share of the target that is used up at the deadline."""
@@ -60,20 +60,23 @@ class Clock:
         """Of the target, at which something is due: each warning, then the deadline."""
         return (*self.warn_at, WHOLE)
 
-    @property
-    def due_at(self) -> datetime:
-        return self.moment(WHOLE)
+    def due_at(self, calendars: Calendars) -> datetime:
+        return self.moment(WHOLE, calendars)
 
-    def moment(self, share: float) -> datetime:
-        """When that share of the target is used up; of a paused clock, when it would be if it went on at once."""
-        return self._walk(share)[0]
+    def moment(self, share: float, calendars: Calendars) -> datetime:
+        """When that share of the target is used up; of a paused clock, when it would be if it went on at once.
 
-    def crossed(self, share: float, reached: datetime) -> bool:
+        Raises KeyError where `calendars` lacks the version that the clock was started with.
+        """
+        return self._walk(share, calendars)[0]
+
+    def crossed(self, share: float, reached: datetime, calendars: Calendars) -> bool:
         """Whether the share was used up before the clock ended, with time having reached `reached`.
 
-        An end at that very moment comes first: exactly at the deadline is met.
+        An end at that very moment comes first: exactly at the deadline is met. One in the closed hours after it is late,
+        though no more of the open time was used up.
         """
-        moment, used_up = self._walk(share)
+        moment, used_up = self._walk(share, calendars)
         return used_up and moment <= reached
 
     def paused(self, at: datetime) -> "Clock":
@@ -92,9 +95,9 @@ class Clock:
             return self
         return replace(self.resumed(at), state=state, ended_at=at, reason=reason)
 
-    def _walk(self, share: float) -> tuple[datetime, bool]:
+    def _walk(self, share: float, calendars: Calendars) -> tuple[datetime, bool]:
         """The moment of a share, and whether the clock's running time reaches it."""
-        calendar = CALENDARS[self.calendar]
+        calendar = calendars[self.calendar]
         left = self.target * share
         last = self.started_at
         for start, end in self._runs():
@@ -102,8 +105,9 @@ class Clock:
             if end is None:
                 return calendar.after(start, left), True
             used = calendar.elapsed(start, end)
-            if used > left or (used == left and end != self.ended_at):
-                return calendar.after(start, left), True
+            if used >= left:
+                moment = calendar.after(start, left)
+                return moment, not moment == end == self.ended_at
             left -= used
             last = end
         return calendar.after(last, left), False

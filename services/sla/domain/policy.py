@@ -19,6 +19,7 @@ class Policy:
     warn_at: tuple[float, ...] = ()
     """Shares of the target at which to warn, ascending."""
     calendar: str = ALWAYS_OPEN.version
+    """Its version."""
 
     def target(self, metric: Metric) -> timedelta | None:
         match metric:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from services.sla.domain.calendar import Calendars
 from services.sla.domain.clock import WHOLE, Clock, Pause, State
 
 SUPERSEDED = "superseded"
@@ -48,13 +49,13 @@ class Happening:
     corrects_breach: bool = False
 
 
-def standing(clock: Clock, reached: datetime) -> Standing:
+def standing(clock: Clock, reached: datetime, calendars: Calendars) -> Standing:
     return Standing(
         started_at=clock.started_at,
         state=clock.state,
-        due_at=clock.due_at,
-        warned=tuple(share for share in clock.warn_at if clock.crossed(share, reached)),
-        breached=clock.crossed(WHOLE, reached),
+        due_at=clock.due_at(calendars),
+        warned=tuple(share for share in clock.warn_at if clock.crossed(share, reached, calendars)),
+        breached=clock.crossed(WHOLE, reached, calendars),
         pauses=clock.pauses,
         ended_at=clock.ended_at,
         reason=clock.reason,
@@ -66,7 +67,7 @@ def superseded(before: Standing) -> Standing:
     return Standing(before.started_at, State.CANCELLED, before.due_at, reason=SUPERSEDED)
 
 
-def news(before: Standing | None, clock: Clock, after: Standing) -> list[Happening]:
+def news(before: Standing | None, clock: Clock, after: Standing, calendars: Calendars) -> list[Happening]:
     """What to say of a clock that was last said to stand at `before` (None: never mentioned) and stands at `after`.
 
     In order of time; a reader who takes the last word on a clock knows how it stands. A clock that was ended and is open
@@ -74,7 +75,7 @@ def news(before: Standing | None, clock: Clock, after: Standing) -> list[Happeni
     told, but its end again.
     """
     known = None if before is None or _begins_anew(before, after) else before
-    found = sorted(_new(known, clock, after), key=lambda happening: happening.at)
+    found = sorted(_new(known, clock, after, calendars), key=lambda happening: happening.at)
     if before and before.breached and not after.breached and found:
         found[-1] = replace(found[-1], corrects_breach=True)
     return found
@@ -86,49 +87,49 @@ def _begins_anew(before: Standing, after: Standing) -> bool:
     return before.state in ENDED and after.state not in ENDED
 
 
-def _new(known: Standing | None, clock: Clock, after: Standing) -> Iterator[Happening]:
+def _new(known: Standing | None, clock: Clock, after: Standing, calendars: Calendars) -> Iterator[Happening]:
     """Where several happened at one moment, in the order in which they are to be told."""
     if known is None:
-        yield Happening(Happened.STARTED, clock.started_at, _due(clock, clock.started_at))
+        yield Happening(Happened.STARTED, clock.started_at, _due(clock, clock.started_at, calendars))
     for share in after.warned:
         if known is None or share not in known.warned:
-            at = clock.moment(share)
-            yield Happening(Happened.WARNED, at, _due(clock, at), fraction=share)
+            at = clock.moment(share, calendars)
+            yield Happening(Happened.WARNED, at, _due(clock, at, calendars), fraction=share)
     if after.breached and not (known and known.breached and known.due_at == after.due_at):
         yield Happening(Happened.BREACHED, after.due_at, after.due_at)
     if clock.open or known is None:
-        yield from _pauses(known.pauses if known else (), clock)
+        yield from _pauses(known.pauses if known else (), clock, calendars)
     if clock.ended_at is not None and not (known and _same_end(known, after)):
         what = Happened.MET if after.state is State.MET else Happened.CANCELLED
         yield Happening(what, clock.ended_at, after.due_at)
 
 
-def _pauses(told: tuple[Pause, ...], clock: Clock) -> Iterator[Happening]:
+def _pauses(told: tuple[Pause, ...], clock: Clock, calendars: Calendars) -> Iterator[Happening]:
     """From the first pause that was told otherwise, so that the last word is how the clock stands."""
     agreed = 0
     while agreed < min(len(told), len(clock.pauses)) and told[agreed] == clock.pauses[agreed]:
         agreed += 1
     for index, pause in enumerate(clock.pauses[agreed:], agreed):
         if index >= len(told) or told[index].start != pause.start or told[index].end is not None:
-            yield Happening(Happened.PAUSED, pause.start, _due(clock, pause.start))
+            yield Happening(Happened.PAUSED, pause.start, _due(clock, pause.start, calendars))
         # The end of the clock ends its pause without a word of its own.
         if pause.end is not None and pause.end != clock.ended_at:
-            yield Happening(Happened.RESUMED, pause.end, _due(clock, pause.end))
+            yield Happening(Happened.RESUMED, pause.end, _due(clock, pause.end, calendars))
 
 
 def _same_end(known: Standing, after: Standing) -> bool:
     return (known.state, known.ended_at, known.due_at) == (after.state, after.ended_at, after.due_at)
 
 
-def alarms(clock: Clock, after: Standing) -> dict[float, datetime]:
+def alarms(clock: Clock, after: Standing, calendars: Calendars) -> dict[float, datetime]:
     """Share -> when it will be used up, of a clock that runs."""
     if clock.state is not State.RUNNING:
         return {}
     told = (*after.warned, WHOLE) if after.breached else after.warned
-    return {share: clock.moment(share) for share in clock.shares if share not in told}
+    return {share: clock.moment(share, calendars) for share in clock.shares if share not in told}
 
 
-def _due(clock: Clock, at: datetime) -> datetime:
+def _due(clock: Clock, at: datetime, calendars: Calendars) -> datetime:
     """The deadline as it was at a moment of the clock's life."""
     past = tuple(pause for pause in clock.pauses if pause.end is not None and pause.end <= at)
-    return replace(clock, pauses=past, state=State.RUNNING, ended_at=None).due_at
+    return replace(clock, pauses=past, state=State.RUNNING, ended_at=None).due_at(calendars)

@@ -5,12 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from libs.contracts.vocabulary import Metric
+from services.sla.domain.calendar import ALWAYS_OPEN, Calendars
 from services.sla.domain.clock import Clock, Pause, State
 from services.sla.domain.conversation import Conversation, fold
 from services.sla.domain.facts import Fact, Kind
 from services.sla.domain.policy import Policy
 
 NINE = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+ALL_HOURS: Calendars = {ALWAYS_OPEN.version: ALWAYS_OPEN}
 FIRST, NEXT, SOLVED = Metric.FIRST_RESPONSE, Metric.NEXT_RESPONSE, Metric.RESOLUTION
 
 POLICY = Policy(
@@ -75,7 +77,7 @@ def test_first_response_runs_from_the_opening_to_the_first_answer() -> None:
     story = Story().asked(0).answered(4).answered(5)
     (clock,) = story.clocks(FIRST)
     assert (clock.started_at, clock.state, clock.ended_at) == (NINE, State.MET, minute(4))
-    assert clock.due_at == minute(15)
+    assert clock.due_at(ALL_HOURS) == minute(15)
 
 
 def test_first_response_of_a_conversation_resolved_unanswered_is_cancelled() -> None:
@@ -95,7 +97,7 @@ def test_an_answered_conversation_owes_no_first_response_when_it_is_reopened() -
 
 def test_a_snooze_does_not_stop_the_first_response() -> None:
     (clock,) = Story().snoozed(2).clocks(FIRST)
-    assert (clock.state, clock.due_at) == (State.RUNNING, minute(15))
+    assert (clock.state, clock.due_at(ALL_HOURS)) == (State.RUNNING, minute(15))
 
 
 def test_next_response_runs_from_the_first_unanswered_message_after_the_first_response() -> None:
@@ -122,19 +124,19 @@ def test_without_a_target_there_is_no_clock() -> None:
 
 def test_resolution_runs_from_the_opening_to_the_resolution() -> None:
     (clock,) = Story().answered(1).resolved(90).clocks(SOLVED)
-    assert (clock.state, clock.ended_at, clock.due_at) == (State.MET, minute(90), minute(480))
+    assert (clock.state, clock.ended_at, clock.due_at(ALL_HOURS)) == (State.MET, minute(90), minute(480))
 
 
 def test_a_snooze_pauses_the_resolution_until_the_conversation_is_reopened() -> None:
     story = Story().snoozed(10).reopened(70)
     (clock,) = story.clocks(SOLVED)
     assert clock.pauses == (Pause(minute(10), minute(70)),)
-    assert (clock.state, clock.due_at) == (State.RUNNING, minute(480 + 60))
+    assert (clock.state, clock.due_at(ALL_HOURS)) == (State.RUNNING, minute(480 + 60))
 
 
 def test_a_paused_clock_shows_the_deadline_it_would_have_if_it_went_on_at_once() -> None:
     (clock,) = Story().snoozed(10).clocks(SOLVED)
-    assert (clock.state, clock.due_at) == (State.PAUSED, minute(480))
+    assert (clock.state, clock.due_at(ALL_HOURS)) == (State.PAUSED, minute(480))
 
 
 def test_a_second_snooze_does_not_begin_a_second_pause() -> None:
@@ -145,28 +147,28 @@ def test_a_second_snooze_does_not_begin_a_second_pause() -> None:
 def test_a_conversation_resolved_while_snoozed_is_met_with_what_had_run() -> None:
     (clock,) = Story().snoozed(10).resolved(1000).clocks(SOLVED)
     assert (clock.state, clock.ended_at) == (State.MET, minute(1000))
-    assert not clock.crossed(1.0, minute(1000))
+    assert not clock.crossed(1.0, minute(1000), ALL_HOURS)
 
 
 def test_a_reopening_starts_a_new_resolution_with_the_whole_target_and_leaves_the_old_one() -> None:
     story = Story().answered(1).resolved(90).reopened(200)
     old, new = story.clocks(SOLVED)
-    assert (old.state, old.ended_at, old.due_at) == (State.MET, minute(90), minute(480))
-    assert (new.state, new.started_at, new.due_at) == (State.RUNNING, minute(200), minute(680))
+    assert (old.state, old.ended_at, old.due_at(ALL_HOURS)) == (State.MET, minute(90), minute(480))
+    assert (new.state, new.started_at, new.due_at(ALL_HOURS)) == (State.RUNNING, minute(200), minute(680))
 
 
 def test_a_reopening_takes_the_policy_that_its_queue_has_now() -> None:
     quick = Policy("quick", "v2", resolution=timedelta(hours=1))
     _, new = Story().answered(1).resolved(90).reopened(200, "vip", quick).clocks(SOLVED)
     assert (new.policy, new.workspace_version, new.queue) == ("quick", "v2", "vip")
-    assert new.due_at == minute(260)
+    assert new.due_at(ALL_HOURS) == minute(260)
 
 
 def test_a_transfer_moves_running_clocks_and_keeps_their_targets() -> None:
     story = Story().answered(1).transferred(2, "vip")
     (first,), (solved,) = story.clocks(FIRST), story.clocks(SOLVED)
     assert (first.queue, solved.queue) == ("general", "vip")
-    assert (solved.policy, solved.due_at) == ("gold", minute(480))
+    assert (solved.policy, solved.due_at(ALL_HOURS)) == ("gold", minute(480))
 
 
 def test_an_answer_counts_from_when_it_was_given_however_late_it_comes() -> None:
@@ -207,16 +209,16 @@ def test_a_conversation_whose_opening_was_never_read_begins_with_its_reopening()
 )
 def test_exactly_at_the_deadline_is_met(answer: float, breached: bool) -> None:
     (clock,) = Story().answered(answer).clocks(FIRST)
-    assert clock.crossed(1.0, minute(60)) is breached
+    assert clock.crossed(1.0, minute(60), ALL_HOURS) is breached
 
 
 def test_a_clock_is_not_breached_before_time_has_come_to_its_deadline() -> None:
     (clock,) = Story().clocks(FIRST)
-    assert not clock.crossed(1.0, minute(14.99))
-    assert clock.crossed(1.0, minute(15))
+    assert not clock.crossed(1.0, minute(14.99), ALL_HOURS)
+    assert clock.crossed(1.0, minute(15), ALL_HOURS)
 
 
 def test_what_was_used_up_before_a_pause_stays_used_up() -> None:
     (clock,) = Story().snoozed(240).clocks(SOLVED)
-    assert clock.crossed(0.5, minute(240))
-    assert not clock.crossed(0.8, minute(10_000))
+    assert clock.crossed(0.5, minute(240), ALL_HOURS)
+    assert not clock.crossed(0.8, minute(10_000), ALL_HOURS)

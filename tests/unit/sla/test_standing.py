@@ -5,7 +5,7 @@ from datetime import datetime
 from libs.contracts.vocabulary import Metric
 from services.sla.domain.clock import Clock, State
 from services.sla.domain.standing import Happened, Happening, Standing, alarms, news, standing, superseded
-from tests.unit.sla.test_conversation import FIRST, NINE, SOLVED, Story, minute
+from tests.unit.sla.test_conversation import ALL_HOURS, FIRST, NINE, SOLVED, Story, minute
 
 
 def one(story: Story, metric: Metric = FIRST) -> Clock:
@@ -18,8 +18,8 @@ def told(found: list[Happening]) -> list[tuple[Happened, datetime]]:
 
 
 def step(before: Standing | None, clock: Clock, reached: datetime) -> tuple[list[Happening], Standing]:
-    after = standing(clock, reached)
-    return news(before, clock, after), after
+    after = standing(clock, reached, ALL_HOURS)
+    return news(before, clock, after, ALL_HOURS), after
 
 
 def test_what_happened_unseen_is_told_in_the_order_of_event_time() -> None:
@@ -102,11 +102,18 @@ def test_a_superseded_clock_that_comes_back_is_told_from_its_start() -> None:
 
 def test_only_a_running_clock_has_timers_and_only_for_what_is_still_to_come() -> None:
     clock = one(Story())
-    assert alarms(clock, standing(clock, NINE)) == {0.5: minute(7.5), 0.8: minute(12), 1.0: minute(15)}
-    assert alarms(clock, standing(clock, minute(9))) == {0.8: minute(12), 1.0: minute(15)}
-    assert alarms(clock, standing(clock, minute(15))) == {}
+    assert alarms(clock, standing(clock, NINE, ALL_HOURS), ALL_HOURS) == {
+        0.5: minute(7.5),
+        0.8: minute(12),
+        1.0: minute(15),
+    }
+    assert alarms(clock, standing(clock, minute(9), ALL_HOURS), ALL_HOURS) == {
+        0.8: minute(12),
+        1.0: minute(15),
+    }
+    assert alarms(clock, standing(clock, minute(15), ALL_HOURS), ALL_HOURS) == {}
     paused = one(Story().snoozed(10), SOLVED)
-    assert alarms(paused, standing(paused, minute(10))) == {}
+    assert alarms(paused, standing(paused, minute(10), ALL_HOURS), ALL_HOURS) == {}
     met = one(Story().answered(1))
     assert met.state is State.MET
-    assert alarms(met, standing(met, minute(1))) == {}
+    assert alarms(met, standing(met, minute(1), ALL_HOURS), ALL_HOURS) == {}
