@@ -77,7 +77,7 @@ def _check_target(reading: Reading, place: Place, calendar: Calendar) -> None:
         told = format_duration(least)
         reading.report(
             place,
-            f"expected at most {told}, which is all that {calendar.id} is open in {year} and {year + 1}",
+            f"expected at most {told} of open time, all that {calendar.id} has in {year} and {year + 1}",
         )
 
 

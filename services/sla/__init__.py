@@ -1,6 +1,6 @@
 """Keeps the promises about time: how soon customers are answered, and how soon their matter is settled.
 
-Owns: SLA clocks, and what of each conversation they are computed from (schema `sla`).
+Owns: SLA clocks, what of each conversation they are computed from, and the calendars that they have pinned (schema `sla`).
 Reads: `conversations` (opened, reopened, resolved, snoozed, transferred, messages); `assignments`, to say who holds what is late.
 Emits: `sla` (clock.started, paused, resumed, warned, breached, met, cancelled).
 Invariants: a clock is a function of what happened and when it happened, not of when it was read: any order of arrival and

@@ -68,6 +68,7 @@ def test_example_loads_with_every_channel_and_two_policies() -> None:
     assert workspace.pools["layanan"].channel_cost[Channel.WEBCHAT] == 2
     assert workspace.sla_policies["emas"].warn_at == (0.5, 0.8)
     assert workspace.sla_policies["standar"].next_response is None
+    assert workspace.sla_policies["standar"].calendar == "kantor"
     assert unserved(workspace) == []
 
 

@@ -100,6 +100,13 @@ def test_hours_that_the_change_leaves_out_do_not_come_that_day() -> None:
     )
 
 
+def test_hours_that_begin_in_what_the_change_leaves_out_begin_after_it() -> None:
+    shift = every_day((Span(150, 240),), "Europe/Berlin")
+    midnight = at("2026-03-29 00:00", "Europe/Berlin")
+    assert shift.after(midnight, TICK) == at("2026-03-29 03:00", "Europe/Berlin") + TICK
+    assert shift.elapsed(midnight, midnight + 12 * HOUR) == HOUR
+
+
 def test_hours_that_the_change_repeats_come_twice() -> None:
     shift = every_day((Span(120, 150),), "Europe/Berlin")
     midnight = at("2026-10-25 00:00", "Europe/Berlin")

@@ -1,0 +1,1 @@
+"""What the SLA service's parts cost."""
