@@ -14,6 +14,8 @@ from services.sla.domain.definition import Definition, Span, version_of
 
 ZERO = timedelta(0)
 LAST = datetime.max.replace(tzinfo=UTC)
+BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
+"""Nothing is open before: a time so long past is a mistake of somebody's clock, and must not have centuries laid out."""
 FARTHEST = 100
 """Years that a deadline is looked for; hours that do not reach it by then never will."""
 
@@ -67,6 +69,7 @@ class OpenHours:
         if stretch is None or not (
             stretch.low <= start <= stretch.high and stretch.low <= end <= stretch.high
         ):
+            start, end = max(start, BEGIN), max(end, BEGIN)
             stretch = self._laid_out(min(start, end).year, max(start, end).year)
         return stretch.until(end)[0] - stretch.until(start)[0]
 
@@ -80,6 +83,7 @@ class OpenHours:
             return start
         stretch = self._stretch
         if stretch is None or not stretch.low <= start <= stretch.high:
+            start = max(start, BEGIN)
             stretch = self._laid_out(start.year, start.year + 1)
         used, index = stretch.until(start)
         goal, before = used + duration, stretch.before

@@ -163,6 +163,15 @@ def test_a_calendar_may_be_asked_of_any_year_in_any_order() -> None:
         assert hours.elapsed(start, end) == 20 * 8 * HOUR
 
 
+def test_a_time_from_before_our_time_counts_from_the_year_2000_on() -> None:
+    hours, nobody_knows = opened(OFFICE), datetime(1, 1, 1, tzinfo=UTC)
+    year = datetime(2000, 12, 31, 12, tzinfo=UTC)
+    used = hours.elapsed(nobody_knows, year)
+    assert used == hours.elapsed(datetime(2000, 1, 1, tzinfo=UTC), year) == 260 * 8 * HOUR
+    assert hours.after(nobody_knows, used) == at("2000-12-29 17:00")
+    assert hours.elapsed(nobody_knows, datetime(1970, 1, 1, tzinfo=UTC)) == timedelta(0)
+
+
 def test_a_calendar_that_never_opens_again_says_so_instead_of_searching_for_ever() -> None:
     once = opened(Calendar("c", JAKARTA, days=(OwnDay(date(2026, 3, 6), NINE_TO_FIVE),)))
     assert once.after(at("2024-01-01 00:00"), 8 * HOUR) == at("2026-03-06 17:00")
