@@ -114,6 +114,21 @@ def test_hours_that_the_change_repeats_come_twice() -> None:
     assert shift.after(midnight, 0.75 * HOUR) == datetime(2026, 10, 25, 1, 15, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Australia/Sydney", "America/Santiago", JAKARTA])
+@pytest.mark.parametrize("opens", range(0, 24 * 60, 90))
+def test_half_an_hour_a_day_comes_once_a_day_around_changes_and_new_years(zone: str, opens: int) -> None:
+    """Except where the change leaves it out or repeats it."""
+    hours = every_day((Span(opens, opens + 30),), zone)
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    days = [
+        hours.elapsed(noon + timedelta(days=n), noon + timedelta(days=n + 1)) / HOUR for n in range(2 * 365)
+    ]
+    assert days.count(0.5) >= 2 * 365 - 8
+    assert set(days) <= {0, 0.5, 1}
+    starts = [datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)]
+    assert all(hours.after(start, 0.5 * HOUR) <= start + timedelta(days=1) for start in starts)
+
+
 def test_a_night_shift_belongs_to_the_day_on_which_it_begins_also_across_a_holiday() -> None:
     """Nyepi, Thursday 19 March 2026: the night before it goes on into it, its own night does not begin."""
     hours = every_day(NIGHT, holidays=Holidays("ID"))
