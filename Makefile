@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 .DEFAULT_GOAL := help
 
 help: ## list the verbs
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 $(READY): requirements/dev.txt
 	@sh tools/venv.sh "$(PYTHON)" "$(VENV)" requirements/dev.txt
@@ -30,6 +30,9 @@ check: $(READY) ## formatting, lint, types, walls, sizes, pages that are generat
 
 bench: $(READY) ## the chain beside a floor of the same hops [ARGS='--rates 50,200']
 	@$(PY) -m bench $(ARGS)
+
+bench-routing: $(READY) ## routing policies on the same simulated days [SEEDS=1-30] [WORLDS=S1,S2-flat] [ARGS='--policies lia_tuned,slack']
+	@$(PY) -m bench.routing $(if $(SEEDS),--seeds $(SEEDS)) $(if $(WORLDS),--worlds $(WORLDS)) $(ARGS)
 
 chaos: $(READY) ## kill processes, broker and database under load, then count the promises [KILLS=100]
 	@$(PY) -m tests.chaos --kills $(or $(KILLS),100) $(ARGS)
@@ -54,4 +57,4 @@ lock: $(READY) ## refresh the locked dependencies from requirements/*.in
 clean: ## remove the virtual environment, caches and local data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .sambung
 
-.PHONY: help demo test check bench chaos dead docs up venv lock clean
+.PHONY: help demo test check bench bench-routing chaos dead docs up venv lock clean

@@ -8,18 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean and the half width of its 95 % confidence interval; infinite from a single value."""
+    """A mean and the half width of its confidence interval, of 95 % unless said otherwise; infinite from a single value."""
 
     mean: float
     half_width: float
 
-    @property
-    def low(self) -> float:
-        return self.mean - self.half_width
-
-    @property
-    def high(self) -> float:
-        return self.mean + self.half_width
+    def has(self, value: float) -> bool:
+        return abs(value - self.mean) <= self.half_width
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +32,13 @@ class Paired:
     median: float
 
 
-def interval(values: Sequence[float]) -> Interval:
+def interval(values: Sequence[float], confidence: float = 0.95) -> Interval:
     """Raises statistics.StatisticsError for no values."""
     mean = statistics.fmean(values)
     n = len(values)
     if n == 1:
         return Interval(mean, math.inf)
-    return Interval(mean, student_t(n - 1) * statistics.stdev(values) / math.sqrt(n))
+    return Interval(mean, student_t(n - 1, confidence) * statistics.stdev(values) / math.sqrt(n))
 
 
 def paired(ours: Sequence[float], theirs: Sequence[float]) -> Paired:

@@ -1,7 +1,7 @@
 """This file checks the simulation against closed forms: worlds of one queue and equal agents, and how far off they come out."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -75,11 +75,6 @@ class Finding:
     def within_tolerance(self) -> bool:
         return abs(self.off) <= TOLERANCE
 
-    @property
-    def within_its_error(self) -> bool:
-        """Whether the difference is one that chance makes less than once in a thousand times: 1.7 half widths of 95 %."""
-        return abs(self.found.mean - self.exact) <= 1.7 * self.found.half_width
-
 
 def make_line(line: Line, seconds: float, seed: int) -> World:
     """A world of Poisson arrivals with exponential work and patience before agents who are all alike."""
@@ -119,9 +114,9 @@ def measure(outcome: Outcome) -> Steady:
     return Steady(sum(w > 0 for w in waits) / n, sum(waits) / n, gone / n)
 
 
-def live(line: Line, seconds: float, seed: int) -> Steady:
-    """Simulate one replication under longest idle."""
-    world = make_line(line, WARM_UP + seconds, seed)
+def live(line: Line, conversations: int, seed: int) -> Steady:
+    """Simulate one replication of about so many conversations under longest idle."""
+    world = make_line(line, WARM_UP + conversations / line.arrival_rate, seed)
     return measure(Engine(world, make_policy("lia", world)).run())
 
 
@@ -134,9 +129,10 @@ MEASURES: Mapping[str, Callable[[Steady], float]] = MappingProxyType(
 )
 
 
-def findings(name: str, replications: list[Steady]) -> Iterator[Finding]:
+def findings(name: str, replications: Sequence[Steady], confidence: float = 0.95) -> Iterator[Finding]:
     """Beside the closed form; a line in which nobody can give up has no such share."""
     exact = LINES[name].steady
     for measure_name, pick in MEASURES.items():
         if pick(exact):
-            yield Finding(name, measure_name, pick(exact), interval([pick(r) for r in replications]))
+            found = interval([pick(r) for r in replications], confidence)
+            yield Finding(name, measure_name, pick(exact), found)

@@ -5,6 +5,8 @@ Section 2.5 of the benchmark's text; the shapes of Twilio, Connect, Genesys and 
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from bench.routing.floor import Conversation, Floor, Staff
 from bench.routing.policy import Admission, ConversationKey, Everybody, Key, May, Pick
 
@@ -146,13 +148,17 @@ def index(load: Sequence[float] | None = None) -> Picks:
 
 
 def flexibility(staff: Staff, load: Sequence[float]) -> list[float]:
-    """What else an agent could be needed for: load per eligible agent, summed over their pools; scaled to mean 1."""
-    price = [0.0 for _ in staff.agents]
+    """What else an agent could be needed for: load per eligible agent, summed over their pools; scaled to mean 1.
+
+    Agents whose prices are equal but for rounding are told apart by it, so the order of the sums is part of the
+    figures: by pool, and the mean as numpy sums it.
+    """
+    price = np.zeros(len(staff.agents))
     for expected, eligible in zip(load, staff.eligible, strict=True):
         for agent in eligible:
             price[agent] += expected / len(eligible)
-    mean = sum(price) / len(price)
-    return [p / mean for p in price]
+    scaled: list[float] = (price / price.mean()).tolist()
+    return scaled
 
 
 class OwnTopic:

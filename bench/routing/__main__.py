@@ -1,0 +1,134 @@
+"""This file is `make bench-routing`: policies over worlds and seeds, and the check of the simulation itself."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bench.routing import queueing, reference
+from bench.routing.baselines import POLICIES
+from bench.routing.campaign import Day, Run, WorldName, campaign, days, spread
+from bench.routing.erlang import Steady
+from bench.routing.report import report, report_lines
+
+RESULTS = Path("bench/results")
+WORLDS = "S1,S1-flat,S2,S2-flat"
+CORES = os.cpu_count() or 1
+
+app = typer.Typer(add_completion=False, help="CCR-1: the routing benchmark.")
+console = Console()
+Processes = Annotated[int, typer.Option(help="processes")]
+Seeds = Annotated[str, typer.Option(help="such as 1-30 or 101,103-105")]
+
+
+@app.callback(invoke_without_command=True)
+def compare(
+    context: typer.Context,
+    seeds: Seeds = "1-30",
+    worlds: Annotated[str, typer.Option(help="S1|S2[-flat|-pooled][@.90], with commas")] = WORLDS,
+    policies: Annotated[str, typer.Option(help="names with commas, or all")] = "all",
+    baseline: Annotated[str, typer.Option(help="the policy that the others are compared with")] = "lia_tuned",
+    processes: Processes = CORES,
+) -> None:
+    """Score policies on the same days; prints a table for each world and writes bench/results/routing-<time>.json."""
+    if context.invoked_subcommand is not None:
+        return
+    names = list(POLICIES) if policies == "all" else policies.split(",")
+    unknown = [name for name in (*names, baseline) if name not in POLICIES]
+    if unknown:
+        raise typer.BadParameter(f"no policy {', '.join(unknown)}; there are {', '.join(POLICIES)}")
+    if baseline not in names:
+        names.insert(0, baseline)
+    try:
+        wanted = days(
+            [WorldName.parse(w) for w in worlds.split(",")], parse_seeds(seeds), [Run(n) for n in names]
+        )
+    except ValueError as fault:
+        raise typer.BadParameter(str(fault)) from fault
+    with _progress("days", len(wanted)) as advance:
+        scores = campaign(wanted, processes, advance)
+    values = report(scores, baseline, console)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f"routing-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
+    path.write_text(json.dumps(values, indent=1) + "\n")
+    console.print(f"written to {path}")
+
+
+@app.command()
+def check(
+    seeds: Seeds = "1-30",
+    replications: Annotated[int, typer.Option(help="of each queue with a closed form")] = 200,
+    conversations: Annotated[int, typer.Option(help="of a replication")] = 20_000,
+    processes: Processes = CORES,
+    expected: Annotated[Path, typer.Option(help="folder of the published figures")] = reference.FOLDER,
+) -> None:
+    """Compare worlds and scores with the published ones, and queues with closed forms; fails where one differs."""
+    wanted = parse_seeds(seeds)
+    wrong = _check_worlds(wanted, expected) + _check_scores(wanted, processes, expected)
+    for line in wrong:
+        console.print(line, style="red")
+    lines = [(name, conversations, seed) for name in queueing.LINES for seed in range(replications)]
+    with _progress("queues", len(lines)) as advance:
+        found = dict[str, list[Steady]]()
+        for (name, _, _), steady in spread(_live_line, lines, processes, advance):
+            found.setdefault(name, []).append(steady)
+    findings = [f for name, steadies in found.items() for f in queueing.findings(name, steadies)]
+    if (findings and not report_lines(findings, console)) or wrong:
+        raise typer.Exit(1)
+
+
+def _check_worlds(seeds: list[int], folder: Path) -> list[str]:
+    wanted = [w for w in reference.published_worlds(folder) if w.seed in seeds]
+    wrong = [text for w in wanted for text in reference.wrong_sums(w, w.world.make(w.seed))]
+    console.print(f"{len(wanted)} worlds: {len(wrong)} check sums differ")
+    return wrong
+
+
+def _check_scores(seeds: list[int], processes: int, folder: Path) -> list[str]:
+    rows = reference.published(folder)
+    of = [
+        Day(world, seed, tuple(row.run for row in rows if row.world == world))
+        for world in dict.fromkeys(row.world for row in rows)
+        for seed in seeds
+        if seed in reference.SEEDS
+    ]
+    with _progress("days", len(of)) as advance:
+        scores = campaign(of, processes, advance)
+    wrong = [text for row in rows for text in reference.differences(row, scores[row.world, row.run])]
+    console.print(f"{len(rows)} policies in worlds, {len(seeds)} seeds each: {len(wrong)} figures differ")
+    return wrong
+
+
+def _live_line(of: tuple[str, int, int]) -> Steady:
+    name, conversations, seed = of
+    return queueing.live(queueing.LINES[name], conversations, seed)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`1-3,7` is 1, 2, 3 and 7. Raises typer.BadParameter."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not first.isdecimal() or not (last or first).isdecimal():
+            raise typer.BadParameter(f"{part!r} is no seed and no range of seeds")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+@contextmanager
+def _progress(what: str, total: int) -> Iterator[Callable[[], None]]:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda: progress.advance(task)
+
+
+if __name__ == "__main__":
+    app()
