@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bench.routing import queueing, reference
-from bench.routing.baselines import POLICIES
+from bench.routing.baselines import BASELINES
 from bench.routing.campaign import Day, Run, WorldName, campaign, days, spread
+from bench.routing.catalogue import NAMES
 from bench.routing.erlang import Steady
 from bench.routing.report import report, report_lines
 
@@ -33,17 +34,17 @@ def compare(
     context: typer.Context,
     seeds: Seeds = "1-30",
     worlds: Annotated[str, typer.Option(help="S1|S2[-flat|-pooled][@.90], with commas")] = WORLDS,
-    policies: Annotated[str, typer.Option(help="names with commas, or all")] = "all",
+    policies: Annotated[str, typer.Option(help="names with commas, or all baselines")] = "all",
     baseline: Annotated[str, typer.Option(help="the policy that the others are compared with")] = "lia_tuned",
     processes: Processes = CORES,
 ) -> None:
     """Score policies on the same days; prints a table for each world and writes bench/results/routing-<time>.json."""
     if context.invoked_subcommand is not None:
         return
-    names = list(POLICIES) if policies == "all" else policies.split(",")
-    unknown = [name for name in (*names, baseline) if name not in POLICIES]
+    names = list(BASELINES) if policies == "all" else policies.split(",")
+    unknown = [name for name in (*names, baseline) if name not in NAMES]
     if unknown:
-        raise typer.BadParameter(f"no policy {', '.join(unknown)}; there are {', '.join(POLICIES)}")
+        raise typer.BadParameter(f"no policy {', '.join(unknown)}; there are {', '.join(NAMES)}")
     if baseline not in names:
         names.insert(0, baseline)
     try:
@@ -101,7 +102,9 @@ def _check_scores(seeds: list[int], processes: int, folder: Path) -> list[str]:
     ]
     with _progress("days", len(of)) as advance:
         scores = campaign(of, processes, advance)
-    wrong = [text for row in rows for text in reference.differences(row, scores[row.world, row.run])]
+    wrong = [
+        text for row in rows for text in reference.differences(row, scores.get((row.world, row.run), {}))
+    ]
     console.print(f"{len(rows)} policies in worlds, {len(seeds)} seeds each: {len(wrong)} figures differ")
     return wrong
 

@@ -5,7 +5,6 @@ from types import MappingProxyType
 
 from bench.routing import rules
 from bench.routing.policy import Policy, Ranked
-from bench.routing.world import World
 
 Prices = Sequence[float] | None
 """What the price of flexibility is computed from, by pool; None is the planner's forecast."""
@@ -22,7 +21,7 @@ def _indexed(order: rules.Order, *, hold: bool = False) -> Maker:
     return lambda load: Ranked(order, rules.index(load), rules.Hold() if hold else rules.Everybody())
 
 
-POLICIES: Mapping[str, Maker] = MappingProxyType(
+BASELINES: Mapping[str, Maker] = MappingProxyType(
     {
         # what peers do
         "rr": _ranked(rules.oldest, rules.round_robin),
@@ -51,20 +50,3 @@ POLICIES: Mapping[str, Maker] = MappingProxyType(
 
 TUNED = ("lia_tuned", "ll_tuned", "bestfit_tuned", "connect_tuned", "bullseye_tuned")
 """The peer shapes at their best: what a claim has to be measured against."""
-
-
-def make_policy(name: str, world: World, *, clairvoyant: bool = False) -> Policy:
-    """A policy for one day. Raises KeyError for an unknown name.
-
-    `clairvoyant` lets the index price agents by the work that will really come. No router can; it is there because
-    the reference's published figures were made so, and for nothing else.
-    """
-    return POLICIES[name](realised_load(world) if clairvoyant else None)
-
-
-def realised_load(world: World) -> list[float]:
-    """Seconds of work that will come to each pool."""
-    load = [0.0] * len(world.staff.forecast)
-    for conversation, work in zip(world.conversations, world.truth.work, strict=True):
-        load[conversation.pool] += work
-    return load

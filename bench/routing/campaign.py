@@ -6,7 +6,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bench.routing.baselines import make_policy
+from bench.routing.catalogue import make_policy
 from bench.routing.engine import Engine
 from bench.routing.scenario import SCENARIOS
 from bench.routing.score import Score, score

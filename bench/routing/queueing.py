@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from bench.routing.baselines import make_policy
+from bench.routing.catalogue import make_policy
 from bench.routing.engine import Engine, Outcome
 from bench.routing.erlang import Steady, erlang_a, erlang_c, mean_wait, shared_agent
 from bench.routing.floor import Agent, Conversation, Staff

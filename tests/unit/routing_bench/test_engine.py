@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.routing.baselines import POLICIES, make_policy
+from bench.routing.catalogue import NAMES, make_policy
 from bench.routing.engine import Engine, Illegal, Outcome, Stranded
 from bench.routing.floor import Conversation, Finished, Floor
 from bench.routing.policy import Assignment
@@ -165,7 +165,7 @@ contact = st.builds(
     contacts=st.lists(contact, max_size=25).map(lambda found: sorted(found, key=lambda c: c.at)),
     skills=st.lists(st.sampled_from([{0: 5}, {1: 4, 0: 1}, {0: 4, 1: 2}]), max_size=3),
     capacity=st.integers(1, 3),
-    policy=st.sampled_from(sorted(POLICIES)),
+    policy=st.sampled_from(NAMES),
 )
 def test_under_every_policy_each_customer_is_answered_once_or_gone_and_nobody_who_could_be_waits(
     contacts: list[Contact], skills: list[dict[int, int]], capacity: int, policy: str

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.routing.baselines import POLICIES, make_policy
+from bench.routing.catalogue import NAMES, make_policy
 from bench.routing.engine import Engine
 from bench.routing.floor import Conversation, Floor
 from bench.routing.policy import Assignment
@@ -53,7 +53,7 @@ def test_neither_work_nor_patience_nor_speed_nor_the_future_can_be_reached_from_
     assert spy.future == []
 
 
-@pytest.mark.parametrize("name", sorted(POLICIES))
+@pytest.mark.parametrize("name", NAMES)
 def test_a_baseline_cannot_reach_them_either_unless_it_is_clairvoyant_by_name(name: str) -> None:
     world = make_world(MIXED, 0.9, 101)
     policy = make_policy(name, world)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bench.routing.baselines import make_policy, realised_load
 from bench.routing.campaign import Day, Run, WorldName, campaign, days, live
+from bench.routing.catalogue import make_policy, realised_load
 from bench.routing.reference import MEANS, differences, published
 
 ROWS = published()
