@@ -35,18 +35,18 @@ def compare(
     seeds: Seeds = "1-30",
     worlds: Annotated[str, typer.Option(help="S1|S2[-flat|-pooled][@.90], with commas")] = WORLDS,
     policies: Annotated[str, typer.Option(help="names with commas, or all baselines")] = "all",
-    baseline: Annotated[str, typer.Option(help="the policy that the others are compared with")] = "lia_tuned",
+    baseline: Annotated[str, typer.Option(help="names that the others are compared with")] = "lia_tuned",
     processes: Processes = CORES,
 ) -> None:
     """Score policies on the same days; prints a table for each world and writes bench/results/routing-<time>.json."""
     if context.invoked_subcommand is not None:
         return
+    baselines = baseline.split(",")
     names = list(BASELINES) if policies == "all" else policies.split(",")
-    unknown = [name for name in (*names, baseline) if name not in NAMES]
+    names = list(dict.fromkeys([*(b for b in baselines if b not in names), *names]))
+    unknown = [name for name in names if name not in NAMES]
     if unknown:
         raise typer.BadParameter(f"no policy {', '.join(unknown)}; there are {', '.join(NAMES)}")
-    if baseline not in names:
-        names.insert(0, baseline)
     try:
         wanted = days(
             [WorldName.parse(w) for w in worlds.split(",")], parse_seeds(seeds), [Run(n) for n in names]
@@ -55,7 +55,7 @@ def compare(
         raise typer.BadParameter(str(fault)) from fault
     with _progress("days", len(wanted)) as advance:
         scores = campaign(wanted, processes, advance)
-    values = report(scores, baseline, console)
+    values = report(scores, baselines, console)
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"routing-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     path.write_text(json.dumps(values, indent=1) + "\n")
@@ -105,7 +105,8 @@ def _check_scores(seeds: list[int], processes: int, folder: Path) -> list[str]:
     wrong = [
         text for row in rows for text in reference.differences(row, scores.get((row.world, row.run), {}))
     ]
-    console.print(f"{len(rows)} policies in worlds, {len(seeds)} seeds each: {len(wrong)} figures differ")
+    compared = sum(len(by_seed) for by_seed in scores.values())
+    console.print(f"{compared} days of {len(rows)} rows: {len(wrong)} figures differ")
     return wrong
 
 

@@ -1,4 +1,4 @@
-"""This file prints what a campaign found: a table for each world, and the same as JSON."""
+"""This file prints what a campaign found: each world's scores and its comparisons by seed, and the same as JSON."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -13,63 +13,108 @@ from bench.routing.paired import Interval, interval, paired
 from bench.routing.queueing import Finding
 from bench.routing.score import Score
 
-COLUMNS: Mapping[str, tuple[str, Callable[[Score], float], str]] = {
-    "VIP %": ("breach_vip", lambda s: 100 * s.breach_vip, ".2f"),
-    "worst pool %": ("worst_pool", lambda s: 100 * s.worst_pool, ".1f"),
-    "late by s": ("tardiness", lambda s: s.tardiness, ".2f"),
-    "gave up %": ("abandoned", lambda s: 100 * s.abandoned, ".2f"),
-    "ASA s": ("asa_ch0", lambda s: s.asa_ch0, ".1f"),
-    "p95 s": ("p95_ch0", lambda s: s.p95_ch0, ".0f"),
-    "level 4+ %": ("good_match", lambda s: 100 * s.good_match, ".0f"),
-    "last agent %": ("affinity", lambda s: 100 * s.affinity, ".1f"),
-    "busy %": ("utilisation", lambda s: 100 * s.utilisation, ".0f"),
-    "Jain": ("jain", lambda s: s.jain, ".3f"),
-    "Gini": ("gini", lambda s: s.gini, ".3f"),
+COLUMNS: Mapping[str, tuple[Callable[[Score], float], str]] = {
+    "VIP %": (lambda s: 100 * s.breach_vip, ".2f"),
+    "worst pool %": (lambda s: 100 * s.worst_pool, ".1f"),
+    "late by s": (lambda s: s.tardiness, ".2f"),
+    "gave up %": (lambda s: 100 * s.abandoned, ".2f"),
+    "ASA s": (lambda s: s.asa_ch0, ".1f"),
+    "p95 s": (lambda s: s.p95_ch0, ".0f"),
+    "longest s": (lambda s: s.longest_wait, ".0f"),
+    "level 4+ %": (lambda s: 100 * s.good_match, ".0f"),
+    "last agent %": (lambda s: 100 * s.affinity, ".1f"),
+    "busy %": (lambda s: 100 * s.utilisation, ".0f"),
+    "Jain": (lambda s: s.jain, ".3f"),
+    "Gini": (lambda s: s.gini, ".3f"),
 }
-"""Heading, measure, how it is shown. ASA and p95 are of the first channel (voice, chat)."""
+"""Beside the breaches, means over the seeds. ASA and p95 are of the first channel (voice, chat)."""
+
+COMPARED: Mapping[str, tuple[str, Callable[[Score], float]]] = {
+    "VIP points": ("breach_vip", lambda s: 100 * s.breach_vip),
+    "worst pool points": ("worst_pool", lambda s: 100 * s.worst_pool),
+    "late by s": ("tardiness", lambda s: s.tardiness),
+}
+"""What may not get worse while the breaches get fewer."""
+
+ByPolicy = Mapping[str, Mapping[int, Score]]
 
 
-def report(scores: Scores, baseline: str, console: Console) -> dict[str, Any]:
-    """Print a table for each world, each policy beside the baseline on the same seeds; return all as JSON values."""
+def report(scores: Scores, baselines: Sequence[str], console: Console) -> dict[str, Any]:
+    """Print two tables for each world; return all as JSON values."""
     worlds: dict[WorldName, dict[str, dict[int, Score]]] = {}
     for (world, run), by_seed in scores.items():
         worlds.setdefault(world, {})[run.policy] = by_seed
-    return {str(world): _world(world, found, baseline, console) for world, found in worlds.items()}
+    values = {}
+    for world, found in worlds.items():
+        console.print(_scores(world, found))
+        if len(found) > 1:
+            console.print(_comparisons(world, found, baselines))
+        values[str(world)] = _values(found, baselines)
+    return values
 
 
-def _world(
-    world: WorldName, found: Mapping[str, dict[int, Score]], baseline: str, console: Console
-) -> dict[str, Any]:
-    seeds = list(next(iter(found.values())))
-    against = f"against {baseline}: points, ratio"
-    table = Table(
-        *("policy", "breach %", "median", *COLUMNS, against, "worse on"),
-        title=f"{world}, {len(seeds)} seeds; means with their 95 % confidence intervals",
-    )
-    values: dict[str, Any] = {"seeds": seeds, "policies": {}}
-    base = [s.breach for s in found[baseline].values()] if baseline in found else None
+def _scores(world: WorldName, found: ByPolicy) -> Table:
+    seeds = len(next(iter(found.values())))
+    title = f"{world}, {seeds} seeds: means; breaches with their 95 % confidence interval"
+    table = Table("policy", "breach %", "median", *COLUMNS, title=title)
     for policy, by_seed in found.items():
-        breaches = [s.breach for s in by_seed.values()]
-        shown = [policy, _percent(interval(breaches)), f"{100 * statistics.median(breaches):.2f}"]
-        for _, pick, form in COLUMNS.values():
-            shown.append(f"{statistics.fmean(pick(s) for s in by_seed.values()):{form}}")
-        entry: dict[str, Any] = {
-            "breach": asdict(interval(breaches)),
-            "median_breach": statistics.median(breaches),
+        breaches = [100 * s.breach for s in by_seed.values()]
+        shown = (
+            f"{statistics.fmean(pick(s) for s in by_seed.values()):{form}}" for pick, form in COLUMNS.values()
+        )
+        table.add_row(policy, _text(interval(breaches)), f"{statistics.median(breaches):.2f}", *shown)
+    return table
+
+
+def _comparisons(world: WorldName, found: ByPolicy, baselines: Sequence[str]) -> Table:
+    title = f"{world}, paired by seed: mean differences with their 95 % confidence interval"
+    table = Table(
+        *("policy", "against", "breach points", "ratio", "worse on", "median points", *COMPARED), title=title
+    )
+    for policy, by_seed in found.items():
+        for baseline in baselines:
+            if baseline == policy:
+                continue
+            theirs = found[baseline].values()
+            result = paired([100 * s.breach for s in by_seed.values()], [100 * s.breach for s in theirs])
+            others = (
+                _text(paired([pick(s) for s in by_seed.values()], [pick(s) for s in theirs]).difference)
+                for _, pick in COMPARED.values()
+            )
+            table.add_row(
+                policy,
+                baseline,
+                _text(result.difference),
+                _text(result.ratio),
+                f"{result.worse}/{result.seeds}",
+                f"{result.median:+.2f}",
+                *others,
+            )
+    return table
+
+
+def _values(found: ByPolicy, baselines: Sequence[str]) -> dict[str, Any]:
+    return {
+        policy: {
+            "breach": asdict(interval([s.breach for s in by_seed.values()])),
+            "median_breach": statistics.median(s.breach for s in by_seed.values()),
+            "against": {
+                baseline: {
+                    measure: asdict(
+                        paired(
+                            [getattr(s, measure) for s in by_seed.values()],
+                            [getattr(s, measure) for s in found[baseline].values()],
+                        )
+                    )
+                    for measure in ("breach", *(name for name, _ in COMPARED.values()))
+                }
+                for baseline in baselines
+                if baseline != policy
+            },
             "by_seed": {seed: asdict(s) for seed, s in by_seed.items()},
         }
-        if base is not None and policy != baseline:
-            difference = paired(breaches, base)
-            ratio = difference.ratio
-            shown += [
-                f"{_percent(difference.difference)}, {ratio.mean:.2f} ±{ratio.half_width:.2f}",
-                f"{difference.worse}/{difference.seeds}",
-            ]
-            entry["paired"] = asdict(difference)
-        table.add_row(*shown)
-        values["policies"][policy] = entry
-    console.print(table)
-    return values
+        for policy, by_seed in found.items()
+    }
 
 
 def report_lines(found: Sequence[Finding], console: Console) -> bool:
@@ -91,5 +136,5 @@ def report_lines(found: Sequence[Finding], console: Console) -> bool:
     return all(finding.within_tolerance for finding in found)
 
 
-def _percent(value: Interval) -> str:
-    return f"{100 * value.mean:.2f} ±{100 * value.half_width:.2f}"
+def _text(value: Interval) -> str:
+    return f"{value.mean:.2f} ±{value.half_width:.2f}"

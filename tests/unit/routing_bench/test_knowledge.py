@@ -10,20 +10,21 @@ import pytest
 from bench.routing.catalogue import NAMES, make_policy
 from bench.routing.engine import Engine
 from bench.routing.floor import Conversation, Floor
-from bench.routing.policy import Assignment
-from bench.routing.scenario import MIXED
-from bench.routing.world import Truth, World, make_world
+from bench.routing.policy import Assignment, Ranked
+from bench.routing.rules import longest_idle
+from bench.routing.world import Truth, World
 from tests.unit.routing_bench.days import Contact, Silent, agent, day
 
 
 def reachable(start: Any) -> Iterator[Any]:
-    """Every object that can be got at from one, but for code and types."""
+    """Every object that can be got at from one: of functions what they have closed over, no types and modules."""
     seen, waiting = {id(start)}, [start]
     while waiting:
         found = waiting.pop()
         yield found
-        for other in gc.get_referents(found):
-            if id(other) not in seen and not isinstance(other, type | ModuleType | FunctionType):
+        held = (found.__closure__, found.__defaults__) if isinstance(found, FunctionType) else [found]
+        for other in gc.get_referents(*(h for h in held if h is not None)):
+            if id(other) not in seen and not isinstance(other, type | ModuleType):
                 seen.add(id(other))
                 waiting.append(other)
 
@@ -53,9 +54,15 @@ def test_neither_work_nor_patience_nor_speed_nor_the_future_can_be_reached_from_
     assert spy.future == []
 
 
+def test_the_search_finds_what_a_policy_has_closed_over() -> None:
+    world = day([agent(0)], [Contact(0.0)])
+    policy = Ranked(lambda floor: lambda c, agent, now: (world.truth.work[c.id],), longest_idle)
+    assert any(isinstance(found, Truth) for found in reachable(policy))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_baseline_cannot_reach_them_either_unless_it_is_clairvoyant_by_name(name: str) -> None:
-    world = make_world(MIXED, 0.9, 101)
+    world = day([agent(0)], [Contact(0.0)])
     policy = make_policy(name, world)
     policy.start(Floor(world.staff))
     known = [found for found in reachable(policy) if isinstance(found, Truth | World | Engine | Conversation)]
