@@ -46,7 +46,7 @@ BASELINES: Mapping[str, Maker] = MappingProxyType(
         "slack_drop": _indexed(rules.slack_drop, hold=True),
     }
 )
-"""By name: the baselines of section 2.5 of the benchmark's text. `_tuned` puts chat before e-mail."""
+"""By name. `_tuned` puts chat before e-mail; `docs/routing-benchmark.md` has them as a table."""
 
 TUNED = ("lia_tuned", "ll_tuned", "bestfit_tuned", "connect_tuned", "bullseye_tuned")
 """The peer shapes at their best: what a claim has to be measured against."""

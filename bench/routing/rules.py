@@ -1,6 +1,7 @@
 """This file holds the rules that policies are made of: orders of conversations, orders of agents, admissions.
 
-Section 2.5 of the benchmark's text; the shapes of Twilio, Connect, Genesys and others are named there.
+The shapes of Twilio (longest idle), Amazon Connect (own topic first), Genesys (rings) and Zendesk (least loaded), and of
+the theory of parallel-server queues.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""This file turns the outcome of a day into the measures of CCR-1, section 2.4 of its text."""
+"""This file turns the outcome of a day into the measures of CCR-1."""
 
 from dataclasses import dataclass
 

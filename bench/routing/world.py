@@ -59,7 +59,7 @@ class World:
 def make_world(
     scenario: Scenario, rho: float, seed: int, *, flat: bool = False, pooled: bool = False
 ) -> World:
-    """The world of one scenario, load and seed, drawn in the order that section 2.2 of the benchmark's text fixes.
+    """The world of one scenario, load and seed, drawn in the order that `docs/routing-benchmark.md` fixes.
 
     `flat`: the same draws, handle time independent of skill. `pooled`: everybody serves everything at their own best
     level, a bound that no routing can pass. Neither `rho` nor a variant is part of the seed.
