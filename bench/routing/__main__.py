@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -119,10 +120,11 @@ def parse_seeds(text: str) -> list[int]:
     """`1-3,7` is 1, 2, 3 and 7. Raises typer.BadParameter."""
     found: list[int] = []
     for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not first.isdecimal() or not (last or first).isdecimal():
+        span = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        seeds = range(int(span[1]), int(span[2] or span[1]) + 1) if span else ()
+        if not seeds:
             raise typer.BadParameter(f"{part!r} is no seed and no range of seeds")
-        found += range(int(first), int(last or first) + 1)
+        found += seeds
     return found
 
 
