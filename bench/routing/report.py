@@ -10,7 +10,7 @@ from rich.table import Table
 
 from bench.routing.campaign import Scores, WorldName
 from bench.routing.paired import Interval, interval, paired
-from bench.routing.queueing import Finding
+from bench.routing.queueing import OFF, Finding
 from bench.routing.score import Score
 
 COLUMNS: Mapping[str, tuple[Callable[[Score], float], str]] = {
@@ -118,7 +118,7 @@ def _values(found: ByPolicy, baselines: Sequence[str]) -> dict[str, Any]:
 
 
 def report_lines(found: Sequence[Finding], console: Console) -> bool:
-    """Print the simulation beside the closed forms; whether all are within tolerance."""
+    """Print the simulation beside the closed forms; whether none is off."""
     table = Table(
         "queue", "measure", "closed form", "simulated", "off by %", "", title="against closed forms"
     )
@@ -130,10 +130,10 @@ def report_lines(found: Sequence[Finding], console: Console) -> bool:
             f"{finding.exact:.4f}",
             f"{mean:.4f} ±{half:.4f}",
             f"{100 * finding.off:+.2f} ±{100 * half / finding.exact:.2f}",
-            "within 2 %" if finding.within_tolerance else "[red]OFF[/red]",
+            f"[red]{OFF}[/red]" if finding.verdict == OFF else finding.verdict,
         )
     console.print(table)
-    return all(finding.within_tolerance for finding in found)
+    return all(finding.verdict != OFF for finding in found)
 
 
 def _text(value: Interval) -> str:

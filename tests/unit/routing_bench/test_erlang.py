@@ -4,6 +4,7 @@ import pytest
 
 from bench.routing import queueing
 from bench.routing.erlang import birth_death, erlang_a, erlang_b, erlang_c, mean_wait, shared_agent
+from bench.routing.paired import Interval
 
 
 @pytest.mark.parametrize(("servers", "load", "blocked"), [(1, 1.0, 0.5), (2, 1.0, 0.2), (10, 5.0, 0.018385)])
@@ -63,3 +64,19 @@ def test_the_simulation_differs_from_the_closed_form_by_no_more_than_chance(name
     for finding in found:
         assert finding.found.has(finding.exact), finding
         assert finding.found.half_width < finding.exact
+
+
+@pytest.mark.parametrize(
+    ("mean", "half_width", "verdict"),
+    [
+        (101.9, 0.1, "within 2 %"),
+        (98.1, 9.0, "within 2 %"),
+        (103.0, 4.0, "unsure"),
+        (103.0, 2.5, "OFF"),
+        (110.0, 4.0, "OFF"),
+    ],
+)
+def test_a_difference_that_is_not_chance_is_off_and_one_that_may_be_is_not_called_right(
+    mean: float, half_width: float, verdict: str
+) -> None:
+    assert queueing.Finding("", "", 100.0, Interval(mean, half_width)).verdict == verdict
