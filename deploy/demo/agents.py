@@ -16,6 +16,9 @@ from deploy.demo.texts import CLOSINGS, GREETINGS, TICKET, TOPICS
 from deploy.demo.watch import Watch
 from libs.service.auth import Role
 
+AWAY = ("busy", "offline")
+"""Presences in which nothing is offered, and from which an agent who is at the desk comes back."""
+
 
 @dataclass(frozen=True)
 class Habits:
@@ -80,6 +83,8 @@ class Agent:
                     self._conversation(conversation)
                 for offer in frame["reservations"]:
                     self._offer(offer["reservation_id"])
+                if (frame.get("agent") or {}).get("presence") in AWAY:
+                    self._do(self._present(after=1.0))
             case "conversation":
                 self._conversation(frame["conversation"])
             case "event":
@@ -116,7 +121,7 @@ class Agent:
                 self._team.ledger.shown(data["message_id"], time.monotonic(), waited=False)
                 if (talk := self._talks.get(data["conversation_id"])) is not None:
                     talk.unread.set()
-            case "agent.changed" if data["presence"] in ("busy", "offline"):
+            case "agent.changed" if data["presence"] in AWAY:
                 # Put aside after a missed offer, or because the connection was lost for too long.
                 self._do(self._present(after=1.0))
 
@@ -143,7 +148,8 @@ class Agent:
 
     async def _present(self, after: float = 0.0) -> None:
         await asyncio.sleep(after)
-        await self._ask("presence", presence="available")
+        if await self._ask("presence", presence="available") is None:
+            self._do(self._present(after=1.0))
 
     async def _consider(self, reservation_id: str) -> None:
         habits, rng, roll = self._team.habits, self._team.rng, self._team.rng.random()
