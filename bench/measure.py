@@ -102,9 +102,7 @@ class Bench:
 
     async def message_block(self, rate: float, count: int) -> Block:
         posts = [self.ours.post(f"m{self.number}-{n}", address_of(n % CUSTOMERS)) for n in range(count)]
-        block = await measured(self.our_pids, drive(posts, rate, self.screens, MESSAGE))
-        await at_rest(self.ours.services)
-        return block
+        return await self._ours(drive(posts, rate, self.screens, MESSAGE))
 
     async def opening_block(self, rate: float, count: int) -> Block:
         """Messages at the rate; one in ten opens a conversation and is looked for on the screen of who is given it."""
@@ -115,7 +113,11 @@ class Bench:
             if n % ONE_NEW_IN == 0:
                 new[conversation_of(address)] = posts[-1].name
         self.reader.new = new
-        block = await measured(self.our_pids, drive(posts, rate, self.screens, NEW, expected=len(new)))
+        return await self._ours(drive(posts, rate, self.screens, NEW, expected=len(new)))
+
+    async def _ours(self, driving: Coroutine[Any, Any, Block]) -> Block:
+        """What the block cost us; what it left behind is done before the next."""
+        block = await measured(self.our_pids, driving)
         await at_rest(self.ours.services)
         return block
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 
 import structlog
@@ -29,24 +30,24 @@ class Offsets:
     async def range(self, slots: Sequence[Slot]) -> tuple[dict[Slot, int], dict[Slot, int]]:
         """First offsets and end offsets of the logs."""
         tps = [TopicPartition(*slot) for slot in slots]
-        try:
-            async with asyncio.timeout(8):
-                consumer = await self._get()
-                starts, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
-        except (KafkaError, TimeoutError, OSError) as fault:
-            raise OSError(f"the broker does not tell its offsets: {fault!r}") from fault
+        async with self._asking() as consumer:
+            starts, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
         return {tuple(tp): o for tp, o in starts.items()}, {tuple(tp): o for tp, o in ends.items()}
 
     async def since(self, slots: Sequence[Slot], moment: datetime) -> dict[Slot, int]:
         """Of each log that has records of that moment or later, the offset of the first."""
         milliseconds = int(moment.timestamp() * 1000)
+        async with self._asking() as consumer:
+            found = await consumer.offsets_for_times({TopicPartition(*s): milliseconds for s in slots})
+        return {tuple(tp): first.offset for tp, first in found.items() if first is not None}
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[AIOKafkaConsumer]:
         try:
             async with asyncio.timeout(8):
-                consumer = await self._get()
-                found = await consumer.offsets_for_times({TopicPartition(*s): milliseconds for s in slots})
+                yield await self._get()
         except (KafkaError, TimeoutError, OSError) as fault:
             raise OSError(f"the broker does not tell its offsets: {fault!r}") from fault
-        return {tuple(tp): first.offset for tp, first in found.items() if first is not None}
 
     async def commit(self, done: Mapping[Slot, int]) -> None:
         """Best effort: positions are in Postgres, this only shows them to Kafka's own tools."""
