@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 
 from deploy.demo.processes import Services
+from deploy.local.process import tail
 from deploy.local.stack import LocalStack
 
 SECOND = ("router.2", "sla.2", "history.2", "desk.2", "delivery.2")
@@ -30,7 +31,7 @@ from (select pid from pg_stat_activity where application_name like '%/owner' ord
 class Killer:
     """Draws a fault and does it; it is undone in the background, so that others may fall into the recovery from it.
 
-    A service that ends by itself is started again, and named. The same seed draws the same faults as long as all of them
+    A service that ends by itself is started again, and named with its last words. The same seed draws the same faults as long as all of them
     are possible when they are drawn; which moment they meet is up to the machine.
     """
 
@@ -153,7 +154,7 @@ class Killer:
             await asyncio.sleep(0.2)
             for service in self.services.all:
                 if service.name not in self._under_fault and not service.running:
-                    self.by_themselves.append(service.name)
+                    self.by_themselves.append(f"{service.name}: {tail(service.log, 8)}")
                     service.process = None
                     self.services.launch(service.name)
 
