@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from services.router.assignment.domain.agents import AgentState
 from services.router.assignment.domain.inputs import Lapse
@@ -42,8 +43,7 @@ class Answer:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """One agent in a decision; `rejected` is the first reason in words. `score` is what was compared, smaller first, and how long they were idle."""
 
     agent_id: str

@@ -84,8 +84,7 @@ def rejection(book: Book, item: WorkItem, agent_id: str, now: datetime) -> str |
     line, group = book.waiting.line_of(item), book.roster.group(agent_id)
     if group is None or agent_id not in book.agents:
         return f"not in pool {book.policy.pool}"
-    misfit = group.misfit(line.needs) if item.only_agent_id is None else None
-    return _rejection(book, item, line, group, agent_id, now, misfit)
+    return _rejection(book, item, line, group, agent_id, now)
 
 
 def explain(
@@ -95,12 +94,16 @@ def explain(
     if note is None and chosen is not None and chosen == item.last_agent_id and item.only_agent_id is None:
         note = "had this conversation last"
     line = book.waiting.line_of(item)
-    candidates, eligible = [], 0
-    for group, agent_id, misfit in islice(_agents(book, item, line, chosen), 2 * LISTED):
-        reason = _rejection(book, item, line, group, agent_id, now, misfit) if agent_id != chosen else None
-        eligible += reason is None
-        if reason is not None or eligible <= RUNNERS_UP + 1:
-            candidates.append(_candidate(book, line, group, agent_id, now, reason))
+    candidates: list[Candidate] = []
+    eligible = 0
+    for group, agent_id in islice(_agents(book, item, line, chosen), 2 * LISTED):
+        reason = _rejection(book, item, line, group, agent_id, now) if agent_id != chosen else None
+        if reason is not None:
+            candidates.append(Candidate(agent_id, reason))
+        else:
+            eligible += 1
+            if eligible <= RUNNERS_UP + 1:
+                candidates.append(Candidate(agent_id, None, _score(book, line, group, agent_id, now)))
         if len(candidates) == LISTED:
             break
     policy = book.policy
@@ -183,21 +186,16 @@ def _first(book: Book, agent_id: str, line: Line, fit: Fit | None, at: int) -> F
 
 
 def _rejection(
-    book: Book,
-    item: WorkItem,
-    line: Line,
-    group: Group,
-    agent_id: str,
-    now: datetime,
-    misfit: str | None,
+    book: Book, item: WorkItem, line: Line, group: Group, agent_id: str, now: datetime
 ) -> str | None:
     agent = book.agents[agent_id]
-    if item.only_agent_id not in (None, agent_id):
-        return f"only for {item.only_agent_id}"
+    if item.only_agent_id is not None:
+        if item.only_agent_id != agent_id:
+            return f"only for {item.only_agent_id}"
+    elif (misfit := _misfit(line, group)) is not None and agent_id not in item.excluded_agent_ids:
+        return misfit
     if agent_id in item.excluded_agent_ids:
         return "excluded"
-    if misfit is not None:
-        return misfit
     if agent.presence is not Presence.AVAILABLE:
         return f"{agent.presence} ({agent.reason})" if agent.reason else str(agent.presence)
     load = book.load(agent_id)
@@ -206,7 +204,7 @@ def _rejection(
         return f"{taken}, {item.units} needed" if item.units > 1 else taken
     if item.declined and agent_id in item.declined:
         return f"declined {max(0, int((now - item.declined[agent_id]).total_seconds()))} s ago"
-    if item.only_agent_id is None and agent_id != item.last_agent_id:
+    if book.admits and item.only_agent_id is None and agent_id != item.last_agent_id:
         fit = book.fit(line, group)
         left = _admitted_from(book, item, fit) - micros(now)
         if left > 0:
@@ -215,44 +213,49 @@ def _rejection(
     return None
 
 
-def _candidate(
-    book: Book, line: Line, group: Group, agent_id: str, now: datetime, rejected: str | None
-) -> Candidate:
-    """`score` is what the pick compared, where it compared something, then the seconds of idleness, where they ever were."""
+def _misfit(line: Line, group: Group) -> str | None:
+    if group in line.misfits:
+        return line.misfits[group]
+    found = line.misfits[group] = group.misfit(line.needs)
+    return found
+
+
+def _score(book: Book, line: Line, group: Group, agent_id: str, now: datetime) -> tuple[float, ...]:
+    """What the pick compared, where it compared something, then the seconds of idleness, where they ever were."""
     score: list[float] = []
     key, idle = book.roster.key(agent_id), book.agents[agent_id].idle_since
-    if rejected is None and key is not None and (book.pick.by_fit or book.pick.by_level):
+    if key is not None and (book.pick.by_fit or book.pick.by_level):
         score.append(round(_measure(book, group, book.fit(line, group), key), 6))
     if idle:
         score.append(max(0.0, (now - idle).total_seconds()))
-    return Candidate(agent_id, rejected, tuple(score))
+    return tuple(score)
 
 
-def _agents(
-    book: Book, item: WorkItem, line: Line, chosen: str | None
-) -> Iterator[tuple[Group, str, str | None]]:
+def _agents(book: Book, item: WorkItem, line: Line, chosen: str | None) -> Iterator[tuple[Group, str]]:
     """Those whom an explanation should name first come first: chosen, free ones who fit, others who fit, the rest."""
     first = dict.fromkeys(a for a in (chosen, item.only_agent_id, item.last_agent_id) if a is not None)
     for agent_id in first:
         group = book.roster.group(agent_id)
         if group is not None:
-            yield group, agent_id, group.misfit(line.needs) if item.only_agent_id is None else None
+            yield group, agent_id
     if item.only_agent_id is not None:
         return
     for key, group in merge(*([(key, group) for key in group.free] for group in line.live), key=_by_key):
         if key[-1] not in first:
-            yield group, key[-1], None
+            yield group, key[-1]
     for group in line.groups:
         for agent_id in group.others:
             if agent_id not in first:
-                yield group, agent_id, None
-    named = set(map(id, line.groups))
+                yield group, agent_id
+    serving = set(line.groups)
     for group in book.roster.groups:
-        if id(group) not in named:
-            misfit = group.misfit(line.needs)
-            for agent_id in (*(key[-1] for key in group.free), *group.others):
+        if group not in serving:
+            for key in group.free:
+                if key[-1] not in first:
+                    yield group, key[-1]
+            for agent_id in group.others:
                 if agent_id not in first:
-                    yield group, agent_id, misfit
+                    yield group, agent_id
 
 
 def _by_key(pair: tuple[AgentKey, Group]) -> AgentKey:

@@ -66,6 +66,8 @@ class Line:
         self.live: dict[Group, None] = {}
         self.fits: dict[Group, Fit] = {}
         self.best: float | None = None
+        self.misfits: dict[Group, str | None] = {}
+        """Why others can never serve it, as far as asked."""
 
 
 class Waiting:
