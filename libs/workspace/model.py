@@ -94,8 +94,8 @@ class Pool:
     """Which free agent comes first."""
     head_start: timedelta | None = None
     """What one level of priority is worth in waiting time; None takes the order's own."""
-    late_behind: timedelta = timedelta(0)
-    """Work that is late stands this much further back, behind what can still be in time."""
+    late_behind: float = 0.0
+    """Work that is late stands back by this share of its target, behind what can still be in time."""
     hold: bool = True
     """Whether the pick `best_fit` may hold slow agents back for a while."""
     reservation_lease: timedelta = timedelta(seconds=30)

@@ -122,7 +122,7 @@ def _pool(id: str) -> Read[Pool]:
             "order": Field(one_of(get_args(Order))),
             "pick": Field(one_of(get_args(Pick))),
             "head_start": Field(_duration()),
-            "late_behind": Field(_duration()),
+            "late_behind": Field(between(0, 10)),
             "hold": Field(flag),
             "reservation_lease": Field(_duration(above_zero=True)),
             "presence_lease": Field(_duration(above_zero=True)),

@@ -139,9 +139,10 @@ class Book:
 
     def terms(self, line: Line) -> Iterable[Fit]:
         """The different terms on which groups must wait for the line's items."""
-        return {
-            (f.hold, f.delay): f for g in line.groups if (f := self.fit(line, g)).hold or f.delay
-        }.values()
+        if line.terms is None:
+            fits = [self.fit(line, group) for group in line.groups]
+            line.terms = list({(f.hold, f.delay): f for f in fits if f.hold or f.delay}.values())
+        return line.terms
 
     # -- changing -----------------------------------------------------------------------------------------------------
 

@@ -119,8 +119,8 @@ def wakes_at(book: Book, item: WorkItem, now: datetime) -> datetime | None:
         item.waiting_since + relaxation.after
         for relaxation in book.policy.relaxations.get(item.queue, ())[item.step : item.step + 1]
     ]
-    if book.admits:
-        line, at = book.waiting.line_of(item), micros(now)
+    if book.admits and item.only_agent_id is None:
+        line, at = book.waiting.place_of(item), micros(now)
         later = [
             moment
             for terms in book.terms(line)
@@ -155,8 +155,8 @@ def _behind(book: Book, key: WaitingKey, at: int) -> int:
     due = micros(due_at(book.items[key.work_item_id]))
     if at <= due:
         return 0
-    guard = key.since + GUARD * (due - key.since)
-    return behind // MICROSECOND if at < guard else -(book.GUARDED)
+    target = due - key.since
+    return int(behind * target) if at < key.since + GUARD * target else -book.GUARDED
 
 
 def _can_take(book: Book, agent_id: str, item: WorkItem, line: Line) -> bool:

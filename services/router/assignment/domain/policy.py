@@ -54,9 +54,9 @@ class Policy:
     """Which free agent comes first: a name in strategies.PICKS."""
     head_start: timedelta | None = None
     """What a level of priority is worth in waiting time; None takes the order's own."""
-    late_behind: timedelta = timedelta(0)
-    """How much later an item counts once its deadline is missed, so that those who can still be in time go before it.
-    From strategies.GUARD times its target on it goes before all others."""
+    late_behind: float = 0.0
+    """How much later an item counts once its deadline is missed, in targets, so that those who can still be in time go
+    before it. From strategies.GUARD times its target on it goes before all others."""
     hold: bool = True
     """With pick `best_fit`: slow agents are held back for a while, where the measured gap in handle time is real."""
     relaxations: Mapping[str, tuple[Relaxation, ...]] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from services.router.assignment.domain.step import Step
 
 
 def reconcile(step: Step) -> None:
-    """Agents who left give their work back; those who came or changed are told; everything that waits is matched anew.
+    """Agents who left give their work back; those who came or changed are told; whatever waits beside free agents is matched.
 
     With an unchanged workspace this decides nothing. A capacity below the load takes nothing away: the agent gets no
     more until there is room. Work of a queue that is gone waits, explained, until the queue is back or it is withdrawn.
@@ -29,7 +29,11 @@ def reconcile(step: Step) -> None:
         if item.only_agent_id is not None and item.only_agent_id not in policy.agents:
             item = replace(item, only_agent_id=None)
             book.put_item(item)
-        step.loosen(item)
+            step.loosen(item)
+        step.watch(item)
+    for line in book.waiting.open_lines():
+        for key in line.keys:
+            step.loosen(book.items[key.work_item_id])
 
 
 def _remove(step: Step, agent_id: str) -> None:

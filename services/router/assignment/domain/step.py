@@ -91,7 +91,7 @@ class Step:
         if chosen:
             self._give(item, chosen, explanation)
         else:
-            self._watch(item)
+            self.watch(item)
 
     def end_offer(self, item: WorkItem, ending: Ending, at: datetime, reason: str | None = None) -> WorkItem:
         """Declined, expired or rescinded: the item is back in its place, the agent's units are free again."""
@@ -251,7 +251,7 @@ class Step:
                 explanation = explain(book, item, self.now, None)
                 item = self._next(item, None, self.now)
                 self.decisions.append(Queued(item, reason, explanation))
-            self._watch(item)
+            self.watch(item)
         book.was_roomy = book.roomy
 
     def _worth(self, item: WorkItem) -> tuple[float, WaitingKey]:
@@ -281,11 +281,15 @@ class Step:
     def _nobody(self, item: WorkItem) -> bool:
         return not any(group.connected for group in self.book.waiting.line_of(item).groups)
 
-    def _watch(self, item: WorkItem) -> None:
+    def watch(self, item: WorkItem) -> None:
         """Be reminded of a waiting item when its next step relaxes, or somebody is no longer held back."""
+        if not self.book.wakes:
+            return
         due = wakes_at(self.book, item, self.now)
-        if due is not None:
-            self.remind(f"wait/{item.work_item_id}", max(due, self.now), WaitLapsed(item.work_item_id))
+        if due is not None and (item.wake_at is None or not self.now < item.wake_at <= due):
+            due = max(due, self.now)
+            self.book.put_item(replace(item, wake_at=due))
+            self.remind(f"wait/{item.work_item_id}", due, WaitLapsed(item.work_item_id))
 
     def _learn(self, item: WorkItem, at: datetime) -> None:
         learning, group = self.book.learning, self.book.roster.group(_of(item.agent_id))
@@ -316,8 +320,9 @@ class Step:
     def _next(self, item: WorkItem, move: Move | None, at: datetime, **changes: Any) -> WorkItem:
         """The item after one more fact. Raises KeyError for a move that its state does not have."""
         state = item.state if move is None else TRANSITIONS[item.state, move]
-        if item.state is WorkState.QUEUED and state is not item.state and self.book.wakes:
+        if item.wake_at is not None and state is not WorkState.QUEUED:
             self.forget(f"wait/{item.work_item_id}")
+            changes["wake_at"] = None
         item = replace(
             item, state=state, version=item.version + 1, changed_at=max(at, item.changed_at), **changes
         )

@@ -81,6 +81,8 @@ class WorkItem:
     wrap_until: datetime | None = None
     assigned_at: datetime | None = None
     """Since when the agent holds it."""
+    wake_at: datetime | None = None
+    """When the engine asked to be reminded of it while it waits."""
     step: int = 0
     """How many of its queue's relaxations hold."""
     preferred_skills: dict[str, int] | None = None
