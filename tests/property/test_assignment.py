@@ -123,8 +123,9 @@ class Matching(RuleBasedStateMachine):
         standing = sorted(self.pool.engine.book.pending.items())
         if standing:
             reservation, item = data.draw(st.sampled_from(standing))
-            agent_id = self.pool.items[item].agent_id
-            assert agent_id is not None
+            [agent_id] = [
+                r.agent_id for r in self.pool.items[item].reservations if r.reservation_id == reservation
+            ]
             self.pool.accept(agent_id, reservation, self.pool.now + skew)
 
     @precondition(lambda self: self.reservations)

@@ -123,8 +123,13 @@ class WorkCancelled(WorkEvent):
 
 
 class ReservationEvent(WorkEvent):
+    """One work item may be offered to several agents at once: a reservation for each, and the first to accept has it."""
+
     reservation_id: str
     agent_id: str
+    """To whom it is offered."""
+    held_by: str | None = None
+    """Who holds the work while another is asked to take it over (a consultation); None while nobody does."""
 
 
 class ReservationOffered(ReservationEvent):

@@ -4,13 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from libs.contracts.vocabulary import Presence, WorkState
+from libs.contracts.vocabulary import Channel, Presence, WorkState
 from services.router.assignment.domain.agents import AgentState
+from services.router.assignment.domain.capacity import Limits
+from services.router.assignment.domain.ledger import Ledger
 from services.router.assignment.domain.policy import Policy
 from services.router.assignment.domain.roster import Roster
 from services.router.assignment.domain.strategies import STRATEGIES, Standing
 from services.router.assignment.domain.waiting import Waiting
-from services.router.assignment.domain.work import ENDED, TAKES_CAPACITY, WorkItem
+from services.router.assignment.domain.work import ENDED, WorkItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,8 @@ class Book:
         """Agent -> units above capacity that a forced assignment or a lowered capacity left."""
         self.turn = 0
         self._order = STRATEGIES[policy.strategy]
-        self._held: dict[str, dict[str, WorkItem]] = {}
-        self._loads: dict[str, int] = {}
+        self.ledger = Ledger()
+        self._limits: dict[str, Limits] = {}
         self._saved_heartbeat: dict[str, datetime | None] = {}
         self._changed_items: dict[str, WorkItem] = {}
         self._changed_agents: dict[str, AgentState] = {}
@@ -55,10 +57,13 @@ class Book:
         for item in items:
             self.items[item.work_item_id] = item
             self._index(item)
-        for holder in self._held:
-            self.agents.setdefault(holder, self.newcomer(holder))
-        self.turn = max((a.touched for a in self.agents.values()), default=0)
-        self.turn = max(self.turn, max((i.offer_turn for i in self.items.values()), default=0))
+        for known in self.ledger.agents():
+            self.agents.setdefault(known, self.newcomer(known))
+        turns = (
+            *(a.touched for a in self.agents.values()),
+            *map(self.ledger.latest_offer, self.ledger.agents()),
+        )
+        self.turn = max(turns, default=0)
         for agent_id in self.agents:
             self.settle_over(agent_id, raised=True)
             self._place(agent_id)
@@ -76,15 +81,21 @@ class Book:
 
     def load(self, agent_id: str) -> int:
         """Units taken by what is offered to the agent, held, or wrapped up."""
-        return self._loads.get(agent_id, 0)
+        return self.ledger.load(agent_id).units
 
-    def room(self, agent_id: str) -> int:
-        return self.agents[agent_id].capacity - self.load(agent_id)
+    def limits(self, agent_id: str) -> Limits:
+        """What the agent may hold now."""
+        capacity, known = self.agents[agent_id].capacity, self._limits.get(agent_id)
+        if known is None or known.capacity != capacity:
+            known = self._limits[agent_id] = Limits(capacity)
+        return known
 
-    def held_by(self, agent_id: str, *states: WorkState) -> list[WorkItem]:
-        """What makes up the load (of these states only, where given), by id."""
-        held = self._held.get(agent_id, {})
-        return [held[i] for i in sorted(held) if not states or held[i].state in states]
+    def shortage(
+        self, agent_id: str, channel: Channel, units: int, *, interrupting: bool = True
+    ) -> str | None:
+        """Why the agent has no room for one more conversation, in words; None where they have."""
+        load = self.ledger.load(agent_id)
+        return self.limits(agent_id).shortage(load, channel, units, interrupting=interrupting)
 
     def is_free(self, agent_id: str) -> bool:
         """Available, of this pool, and with room for something."""
@@ -103,11 +114,12 @@ class Book:
             self.items[item.work_item_id] = item
             self._index(item)
         self._changed_items[item.work_item_id] = item
-        if old is not None and old.agent_id is not None and old.agent_id != item.agent_id:
-            self.settle_over(old.agent_id)
-            self._place(old.agent_id)
-        if item.agent_id is not None and item.state not in ENDED:
-            self._place(item.agent_id)
+        concerned = dict.fromkeys(
+            agent_id for it in (old, item) if it is not None for agent_id, _ in it.claims()
+        )
+        for agent_id in concerned:
+            self.settle_over(agent_id)
+            self._place(agent_id)
 
     def put_agent(self, agent: AgentState) -> None:
         self.agents[agent.agent_id] = agent
@@ -131,7 +143,7 @@ class Book:
 
     def settle_over(self, agent_id: str, *, raised: bool = False) -> None:
         """What is above capacity is let stand where it was forced (`raised`), and never grows by itself."""
-        above = max(0, -self.room(agent_id))
+        above = max(0, self.load(agent_id) - self.agents[agent_id].capacity)
         allowed = above if raised else min(above, self.over.get(agent_id, 0))
         if allowed:
             self.over[agent_id] = allowed
@@ -150,28 +162,23 @@ class Book:
     def _index(self, item: WorkItem) -> None:
         if item.state is WorkState.QUEUED:
             self.waiting.add(item)
-        if item.state in TAKES_CAPACITY and item.agent_id is not None:
-            self._held.setdefault(item.agent_id, {})[item.work_item_id] = item
-            self._loads[item.agent_id] = self.load(item.agent_id) + item.units
-        if item.state is WorkState.OFFERED and item.reservation_id is not None:
-            self.pending[item.reservation_id] = item.work_item_id
+        self.ledger.add(item)
+        for reservation in item.reservations:
+            self.pending[reservation.reservation_id] = item.work_item_id
 
     def _unindex(self, item: WorkItem) -> None:
         if item.state is WorkState.QUEUED:
             self.waiting.remove(item)
-        if item.state in TAKES_CAPACITY and item.agent_id is not None:
-            del self._held[item.agent_id][item.work_item_id]
-            self._loads[item.agent_id] -= item.units
-        if item.state is WorkState.OFFERED and item.reservation_id is not None:
-            del self.pending[item.reservation_id]
+        self.ledger.remove(item)
+        for reservation in item.reservations:
+            del self.pending[reservation.reservation_id]
 
     def _place(self, agent_id: str) -> None:
         agent = self.agents[agent_id]
-        free = agent.listed and agent.presence is Presence.AVAILABLE and self.room(agent_id) > 0
-        if not free:
+        free = agent.listed and agent.presence is Presence.AVAILABLE
+        if not free or not self.limits(agent_id).may_fit_more(self.ledger.load(agent_id)):
             self.roster.place(agent_id, None)
             return
-        offers = (i.offer_turn for i in self._held.get(agent_id, {}).values() if i.state is WorkState.OFFERED)
-        touched = max(agent.touched, max(offers, default=0))
+        touched = max(agent.touched, self.ledger.latest_offer(agent_id))
         standing = Standing(agent_id, touched, self.load(agent_id), agent.capacity)
         self.roster.place(agent_id, self._order(standing))

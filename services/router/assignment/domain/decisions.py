@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from services.router.assignment.domain.agents import AgentState
 from services.router.assignment.domain.inputs import Lapse
-from services.router.assignment.domain.work import WorkItem
+from services.router.assignment.domain.work import Reservation, WorkItem
 
 
 class Ending(StrEnum):
@@ -79,6 +79,7 @@ class Queued(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Offered(Fact):
+    reservation: Reservation
     explanation: Explanation
 
 

@@ -32,7 +32,7 @@ def best_agent(book: Book, item: WorkItem) -> str | None:
             if best is not None and key >= best:
                 break
             agent_id = key[-1]
-            if book.room(agent_id) >= item.units and not item.not_for(agent_id):
+            if not item.not_for(agent_id) and book.shortage(agent_id, item.channel, item.units) is None:
                 best = key
                 break
     return best[-1] if best else None
@@ -42,9 +42,9 @@ def best_item(book: Book, agent_id: str) -> WorkItem | None:
     """What a free agent should get next: the first in waiting order of all that they can take."""
     if not book.is_free(agent_id):
         return None
-    room, best = book.room(agent_id), None
+    best: WaitingKey | None = None
     for line in book.roster.lines_for(agent_id):
-        if line.needs.units <= room:
+        if book.shortage(agent_id, line.needs.channel, line.needs.units) is None:
             best = _first(book, agent_id, line.keys, best)
     return book.items[best[-1]] if best else None
 
@@ -66,12 +66,12 @@ def rejection(book: Book, item: WorkItem, agent_id: str, now: datetime) -> str |
                 return f"skill {skill} {level} < {least}"
     if agent.presence is not Presence.AVAILABLE:
         return f"{agent.presence} ({agent.reason})" if agent.reason else str(agent.presence)
-    load = book.load(agent_id)
-    if load + item.units > agent.capacity:
-        taken = f"capacity {load}/{agent.capacity}"
-        return f"{taken}, {item.units} needed" if item.units > 1 else taken
+    if (short := book.shortage(agent_id, item.channel, item.units)) is not None:
+        return short
     if item.declined and agent_id in item.declined:
         return f"declined {max(0, int((now - item.declined[agent_id]).total_seconds()))} s ago"
+    if item.not_for(agent_id):
+        return "holds it" if item.agent_id == agent_id else "offered already"
     return None
 
 
@@ -110,8 +110,8 @@ def candidate(book: Book, item: WorkItem, agent_id: str, now: datetime) -> Candi
 def _can_take(book: Book, agent_id: str, item: WorkItem, needs: Requirement) -> bool:
     return (
         book.is_free(agent_id)
-        and book.room(agent_id) >= item.units
         and not item.not_for(agent_id)
+        and book.shortage(agent_id, item.channel, item.units) is None
         and book.roster.serves(agent_id, needs)
     )
 

@@ -49,7 +49,7 @@ def _remove(step: Step, agent_id: str) -> None:
     step.forget(f"presence/{pool}/{agent_id}")
     step.forget(f"grace/{pool}/{agent_id}")
     step.rescind_offers(agent_id, step.now, "agent_removed")
-    for item in sorted(book.held_by(agent_id, WorkState.ASSIGNED), key=waiting_key):
+    for item in sorted(book.ledger.held(agent_id, WorkState.ASSIGNED), key=waiting_key):
         step.give_back(item, step.now, "agent_removed")
-    for item in book.held_by(agent_id, WorkState.WRAPPING):
+    for item in book.ledger.held(agent_id, WorkState.WRAPPING):
         step.complete(item, step.now, "agent_removed")

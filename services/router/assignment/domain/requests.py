@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from libs.contracts.vocabulary import WorkState
-from services.router.assignment.domain.decisions import Ending
 from services.router.assignment.domain.inputs import Reprioritise, Request, Withdraw
 from services.router.assignment.domain.step import Step
 from services.router.assignment.domain.work import WorkItem
@@ -52,12 +51,11 @@ def withdraw(step: Step, asked: Withdraw) -> None:
         case WorkState.QUEUED:
             step.cancel(item, step.at, asked.reason)
         case WorkState.OFFERED:
-            item = step.end_offer(item, Ending.RESCINDED, step.at, asked.reason)
-            step.cancel(item, step.at, asked.reason)
+            step.cancel(step.rescind(item, step.at, asked.reason), step.at, asked.reason)
         case WorkState.ASSIGNED if asked.wrap_up and step.policy.wrap_up.get(item.queue):
-            step.wrap(item, step.at)
+            step.wrap(step.rescind(item, step.at, asked.reason), step.at)
         case WorkState.ASSIGNED:
-            step.complete(item, step.at, asked.reason)
+            step.complete(step.rescind(item, step.at, asked.reason), step.at, asked.reason)
         case _:
             step.ignore("already_ended")
 

@@ -16,6 +16,7 @@ from services.router.assignment.domain.decisions import (
     Answer,
     Assigned,
     Cancelled,
+    Candidate,
     Code,
     Completed,
     Decision,
@@ -32,7 +33,7 @@ from services.router.assignment.domain.decisions import (
 from services.router.assignment.domain.inputs import Lapse, ReservationLapsed, WrapUpEnded
 from services.router.assignment.domain.matching import best_agent, best_item, explain
 from services.router.assignment.domain.strategies import waiting_key
-from services.router.assignment.domain.work import TRANSITIONS, Move, WorkItem
+from services.router.assignment.domain.work import TRANSITIONS, Move, Reservation, WorkItem
 
 
 class Step:
@@ -83,33 +84,65 @@ class Step:
         if chosen:
             self._give(item, chosen, explanation)
 
-    def end_offer(self, item: WorkItem, ending: Ending, at: datetime, reason: str | None = None) -> WorkItem:
-        """Declined, expired or rescinded: the item is back in its place, the agent's units are free again."""
-        agent_id, reservation = _of(item.agent_id), _of(item.reservation_id)
-        item = self._next(item, Move.RETURN, at, agent_id=None, reservation_id=None, expires_at=None)
-        self.decisions.append(ReservationEnded(item, reservation, agent_id, ending, reason))
-        self.forget(f"reservation/{reservation}")
-        self.remember(agent_id, reservation, ending)
-        self._loose[item.work_item_id] = ending.value
-        self._free(agent_id)
+    def end_offer(
+        self, item: WorkItem, offer: Reservation, ending: Ending, at: datetime, reason: str | None = None
+    ) -> WorkItem:
+        """Declined, expired or rescinded: the agent's units are free again.
+
+        Once no offer stands, work that nobody holds is back in its place; held work stays with its holder, who is told.
+        """
+        left = item.without(offer.reservation_id)
+        back = item.state is WorkState.OFFERED and not left
+        item = self._next(item, Move.RETURN if back else None, at, reservations=left)
+        self._ended(item, offer, ending, reason)
+        if back:
+            self._loose[item.work_item_id] = ending.value
+        if item.agent_id is not None:
+            self.tell(item.agent_id)
+        self._free(offer.agent_id)
+        return item
+
+    def rescind(self, item: WorkItem, at: datetime, reason: str) -> WorkItem:
+        """Take back every standing offer of an item."""
+        for offer in item.reservations:
+            item = self.end_offer(item, offer, Ending.RESCINDED, at, reason)
         return item
 
     def rescind_offers(self, agent_id: str, at: datetime, reason: str) -> None:
         """Nobody waits for the lease of an agent who is known not to be there."""
-        for item in self.book.held_by(agent_id, WorkState.OFFERED):
-            self.end_offer(item, Ending.RESCINDED, at, reason)
+        for item in self.book.ledger.offered(agent_id):
+            offer = item.offer_to(agent_id)
+            if offer is not None:
+                self.end_offer(item, offer, Ending.RESCINDED, at, reason)
 
-    def accept(self, item: WorkItem, at: datetime) -> None:
-        agent_id, reservation = _of(item.agent_id), _of(item.reservation_id)
+    def accept(self, item: WorkItem, offer: Reservation, at: datetime) -> None:
+        """The first to accept has it: the offer becomes an assignment, offers to others are rescinded at once."""
         item = self._next(item, None, at)
-        self.decisions.append(ReservationEnded(item, reservation, agent_id, Ending.ACCEPTED))
-        self.forget(f"reservation/{reservation}")
-        self.remember(agent_id, reservation, Ending.ACCEPTED)
-        note = f"accepted reservation {reservation}"
-        explanation = Explanation(
-            self.policy.pool, self.policy.version, self.policy.strategy, agent_id, (), 1, note
-        )
-        self.assign(item, agent_id, at, explanation, reservation=reservation)
+        self._ended(item, offer, Ending.ACCEPTED)
+        for other in item.reservations:
+            if other is not offer:
+                item = self.end_offer(item, other, Ending.RESCINDED, at, "taken")
+        note = f"accepted reservation {offer.reservation_id}"
+        explanation = self.because(offer.agent_id, note)
+        self.assign(item, offer.agent_id, at, explanation, reservation=offer.reservation_id)
+
+    def because(self, agent_id: str, note: str, *candidates: Candidate) -> Explanation:
+        """Why an agent gets work that no strategy gave them."""
+        policy = self.policy
+        return Explanation(policy.pool, policy.version, policy.strategy, agent_id, candidates, 1, note)
+
+    def offer(self, item: WorkItem, agent_id: str, explanation: Explanation) -> WorkItem:
+        """Reserve the item for the agent until the lease ends; besides the offers of it that stand."""
+        number = item.offers + 1
+        name = reservation_id(WorkItemId(item.work_item_id), number)
+        expires_at = max(self.now, item.changed_at) + self.policy.reservation_lease
+        offer = Reservation(name, agent_id, expires_at, self.book.next_turn())
+        offers = (*item.reservations, offer)
+        item = self._next(item, Move.OFFER, self.now, reservations=offers, offers=number)
+        self.decisions.append(Offered(item, offer, explanation))
+        self.remind(f"reservation/{name}", expires_at, ReservationLapsed(name))
+        self.tell(agent_id)
+        return item
 
     def assign(
         self,
@@ -122,7 +155,7 @@ class Step:
         forced_by: str | None = None,
     ) -> None:
         previous = item.agent_id
-        item = self._next(item, Move.ASSIGN, at, agent_id=agent_id, reservation_id=None, expires_at=None)
+        item = self._next(item, Move.ASSIGN, at, agent_id=agent_id, reservations=(), released=False)
         self._loose.pop(item.work_item_id, None)
         self.decisions.append(Assigned(item, agent_id, explanation, reservation, forced_by))
         self.touch(agent_id, item.changed_at)
@@ -133,7 +166,8 @@ class Step:
     def give_back(self, item: WorkItem, at: datetime, reason: str) -> None:
         """Take assigned work from an agent who is gone; its customer has waited since the first request."""
         holder = _of(item.agent_id)
-        item = self._next(item, Move.RETURN, at, agent_id=None, last_agent_id=holder)
+        item = self.rescind(item, at, reason)
+        item = self._next(item, Move.RETURN, at, agent_id=None, last_agent_id=holder, released=False)
         chosen = best_agent(self.book, item)
         self.decisions.append(Queued(item, reason, explain(self.book, item, self.now, chosen)))
         self._loose[item.work_item_id] = ""
@@ -142,7 +176,7 @@ class Step:
     def wrap(self, item: WorkItem, at: datetime) -> None:
         holder = _of(item.agent_id)
         until = max(at, item.changed_at) + self.policy.wrap_up[item.queue]
-        item = self._next(item, Move.WRAP, at, wrap_until=until)
+        item = self._next(item, Move.WRAP, at, wrap_until=until, released=False)
         self.decisions.append(Wrapping(item, holder, until))
         self.remind(f"wrap-up/{item.work_item_id}", until, WrapUpEnded(item.work_item_id))
         self.tell(holder)
@@ -151,7 +185,7 @@ class Step:
         holder = _of(item.agent_id)
         if item.state is WorkState.WRAPPING:
             self.forget(f"wrap-up/{item.work_item_id}")
-        item = self._next(item, Move.COMPLETE, at, agent_id=None)
+        item = self._next(item, Move.COMPLETE, at, agent_id=None, released=False)
         self._end(item)
         self.decisions.append(Completed(item, holder, reason))
         self.remember(holder, item.work_item_id, "completed")
@@ -219,22 +253,7 @@ class Step:
         if self.policy.auto_accept:
             self.assign(item, agent_id, self.now, explanation)
             return
-        number = item.offers + 1
-        reservation = reservation_id(WorkItemId(item.work_item_id), number)
-        expires_at = max(self.now, item.changed_at) + self.policy.reservation_lease
-        item = self._next(
-            item,
-            Move.OFFER,
-            self.now,
-            agent_id=agent_id,
-            reservation_id=reservation,
-            offers=number,
-            offer_turn=self.book.next_turn(),
-            expires_at=expires_at,
-        )
-        self.decisions.append(Offered(item, explanation))
-        self.remind(f"reservation/{reservation}", expires_at, ReservationLapsed(reservation))
-        self.tell(agent_id)
+        self.offer(item, agent_id, explanation)
 
     def _next(self, item: WorkItem, move: Move | None, at: datetime, **changes: Any) -> WorkItem:
         """The item after one more fact. Raises KeyError for a move that its state does not have."""
@@ -244,6 +263,12 @@ class Step:
         )
         self.book.put_item(item)
         return item
+
+    def _ended(self, item: WorkItem, offer: Reservation, ending: Ending, reason: str | None = None) -> None:
+        name = offer.reservation_id
+        self.decisions.append(ReservationEnded(item, name, offer.agent_id, ending, reason))
+        self.forget(f"reservation/{name}")
+        self.remember(offer.agent_id, name, ending)
 
     def _end(self, item: WorkItem) -> None:
         self._loose.pop(item.work_item_id, None)
@@ -262,12 +287,12 @@ class Step:
             return AgentChange(book.newcomer(agent_id), 0, (), self.now, answer)
         agent = replace(agent, version=agent.version + 1 if agent.version else int(self.now.timestamp()))
         book.put_agent(agent)
-        held = tuple(item.work_item_id for item in book.held_by(agent_id))
+        held = tuple(item.work_item_id for item in book.ledger.of(agent_id))
         return AgentChange(agent, book.load(agent_id), held, self.now, answer)
 
 
 def _of(value: str | None) -> str:
     """A field that the item's state says is set."""
     if value is None:
-        raise ValueError("an offered or held work item lacks its agent or reservation")
+        raise ValueError("a held work item lacks its agent")
     return value

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from heapq import merge
 from typing import NamedTuple
 
+from libs.contracts.vocabulary import Channel
 from services.router.assignment.domain.strategies import WaitingKey, waiting_key
 from services.router.assignment.domain.work import WorkItem
 
@@ -14,12 +15,14 @@ class Requirement(NamedTuple):
 
     queue: str
     skills: tuple[tuple[str, int], ...]
+    channel: Channel
     units: int
     only_agent_id: str | None
 
 
 def requirement(item: WorkItem) -> Requirement:
-    return Requirement(item.queue, tuple(sorted(item.skills.items())), item.units, item.only_agent_id)
+    skills = tuple(sorted(item.skills.items()))
+    return Requirement(item.queue, skills, item.channel, item.units, item.only_agent_id)
 
 
 class Line:

@@ -1,6 +1,6 @@
 """This file carries out the engine's decisions: facts become events and the routing story, reminders become timers."""
 
-from typing import Any, TypeVar, assert_never
+from typing import Any, assert_never
 
 from libs.contracts.payloads.assignments import (
     AgentChanged,
@@ -27,8 +27,6 @@ from services.router.assignment.domain.decisions import Code, Decision, Ending, 
 from services.router.assignment.domain.work import WorkItem
 from services.router.assignment.store import AssignmentStore, Decided
 from services.router.assignment.timers import timer_of
-
-T = TypeVar("T")
 
 
 def carry_out(turn: Turn[AssignmentStore], pool: str, decisions: list[Decision]) -> Outcome | None:
@@ -79,9 +77,10 @@ def _event(fact: WorkFact) -> WorkEvent:
         case made.Offered():
             return ReservationOffered(
                 **base,
-                reservation_id=_set(item.reservation_id),
-                agent_id=_set(item.agent_id),
-                expires_at=_set(item.expires_at),
+                reservation_id=fact.reservation.reservation_id,
+                agent_id=fact.reservation.agent_id,
+                held_by=item.agent_id,
+                expires_at=fact.reservation.expires_at,
                 waiting_since=item.waiting_since,
                 explanation=_explained(fact.explanation),
             )
@@ -111,7 +110,11 @@ def _event(fact: WorkFact) -> WorkEvent:
 
 
 def _reservation_event(fact: made.ReservationEnded, base: dict[str, Any]) -> ReservationEvent:
-    base |= {"reservation_id": fact.reservation_id, "agent_id": fact.agent_id}
+    base |= {
+        "reservation_id": fact.reservation_id,
+        "agent_id": fact.agent_id,
+        "held_by": fact.item.agent_id,
+    }
     match fact.ending:
         case Ending.ACCEPTED:
             return ReservationAccepted(**base)
@@ -171,10 +174,3 @@ def _publish_agent(turn: Turn[AssignmentStore], change: made.AgentChange) -> Non
         occurred_at=change.at,
     )
     turn.emit(event, key=agent.agent_id, at=change.at)
-
-
-def _set(value: T | None) -> T:
-    """A field that an offered item has."""
-    if value is None:
-        raise ValueError("an offered work item lacks its agent, reservation or expiry")
-    return value

@@ -52,8 +52,16 @@ class Held:
     version: int = 0
     at: datetime = START
     agent_id: str | None = None
+    """Who holds it."""
+    offered: dict[str, str] = field(default_factory=dict)
+    """Standing reservation -> agent."""
     units: int = 0
-    forced: bool = False
+    released: bool = False
+
+    def claimed_by(self, agent_id: str) -> int:
+        """Units that it takes of an agent."""
+        held = 0 if self.released or self.agent_id != agent_id else self.units
+        return held + self.units * sum(to == agent_id for to in self.offered.values())
 
 
 @dataclass
@@ -65,7 +73,7 @@ class Ledger:
     versions: dict[str, int] = field(default_factory=dict)
 
     def load(self, agent_id: str) -> int:
-        return sum(held.units for held in self.live.values() if held.agent_id == agent_id)
+        return sum(held.claimed_by(agent_id) for held in self.live.values())
 
     def fold(self, decision: Decision) -> None:
         if isinstance(decision, AgentChange):
@@ -92,27 +100,33 @@ class Ledger:
         held.version, held.at = item.version, item.changed_at
         match fact:
             case made.Offered():
-                assert held.agent_id is None
-                held.agent_id = item.agent_id
-                self._fits(item.agent_id)
+                offer = fact.reservation
+                assert offer.agent_id not in (held.agent_id, *held.offered.values())
+                held.offered[offer.reservation_id] = offer.agent_id
+                self._fits(offer.agent_id)
             case made.Assigned():
-                assert fact.forced_by or held.agent_id in (None, fact.agent_id)
-                held.agent_id = fact.agent_id
+                if fact.reservation_id is not None:
+                    assert held.offered == {fact.reservation_id: fact.agent_id}
+                    held.offered.clear()
+                assert not held.offered
+                assert fact.forced_by or fact.reservation_id or held.agent_id is None
+                held.agent_id, held.released = fact.agent_id, False
                 if fact.forced_by is None and fact.reservation_id is None:
                     self._fits(fact.agent_id)
             case made.ReservationEnded():
-                assert held.agent_id == fact.agent_id
+                assert held.offered[fact.reservation_id] == fact.agent_id
                 if fact.ending is not made.Ending.ACCEPTED:
-                    held.agent_id = None
+                    del held.offered[fact.reservation_id]
             case made.Queued():
-                held.agent_id = None
+                assert not held.offered
+                held.agent_id, held.released = None, False
             case made.Wrapping():
-                assert held.agent_id == fact.agent_id
+                assert (held.agent_id, held.offered) == (fact.agent_id, {})
             case made.Completed():
-                assert held.agent_id == fact.agent_id
+                assert (held.agent_id, held.offered) == (fact.agent_id, {})
                 del self.live[item.work_item_id]
             case made.Cancelled():
-                assert held.agent_id is None
+                assert (held.agent_id, held.offered) == (None, {})
                 del self.live[item.work_item_id]
 
     def _fits(self, agent_id: str | None) -> None:
@@ -237,20 +251,21 @@ class Pool:
 
     def take(self, agent_id: str) -> list[str]:
         """The agent accepts everything that is offered; returns the items' ids."""
-        offered = [i for i in self.items.values() if i.reservation_id and i.agent_id == agent_id]
-        for item in offered:
-            self.accept(agent_id, item.reservation_id or "")
-        return sorted(item.work_item_id for item in offered)
+        offers = [(i, r) for i in self.items.values() for r in i.reservations if r.agent_id == agent_id]
+        for _, offer in offers:
+            self.accept(agent_id, offer.reservation_id)
+        return sorted(item.work_item_id for item, _ in offers)
 
-    def reservation(self, work_item_id: str) -> str:
-        found = self.items[work_item_id].reservation_id
-        assert found is not None
-        return found
+    def reservation(self, work_item_id: str, agent_id: str | None = None) -> str:
+        """The standing reservation of an item, the only one or the agent's."""
+        [found] = [r for r in self.items[work_item_id].reservations if agent_id in (None, r.agent_id)]
+        return found.reservation_id
 
     def where(self, work_item_id: str) -> tuple[str, str | None]:
-        """(state, agent) of a live item."""
+        """(state, the holder or else whom it is offered to) of a live item."""
         item = self.items[work_item_id]
-        return (item.state.value, item.agent_id)
+        offered = "+".join(r.agent_id for r in item.reservations)
+        return (item.state.value, item.agent_id or offered or None)
 
     def agent(self, agent_id: str) -> AgentState:
         return self.engine.book.agents[agent_id]
@@ -288,6 +303,9 @@ def facts(decisions: list[Decision]) -> list[str]:
 
 def _words(fact: made.Fact) -> Iterator[str]:
     yield fact.ending.value if isinstance(fact, made.ReservationEnded) else type(fact).__name__.lower()
+    if isinstance(fact, made.Offered):
+        yield fact.reservation.agent_id
+        return
     agent_id = getattr(fact, "agent_id", None) or fact.item.agent_id
     if agent_id:
         yield agent_id
