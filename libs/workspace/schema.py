@@ -15,12 +15,15 @@ from libs.workspace.model import (
     Agent,
     Calendar,
     Inbox,
+    Missed,
+    Mode,
     Pool,
     ProviderOptions,
     Queue,
     Role,
     SlaPolicy,
     Strategy,
+    WrapUpCapacity,
 )
 from libs.workspace.reach import TARGETS
 from libs.workspace.reading import (
@@ -41,6 +44,8 @@ from libs.workspace.scalars import as_id, between, flag, one_of, parsed, referen
 CHANNELS = tuple(channel for channel in Channel if channel is not Channel.UNKNOWN)
 OPTIONAL_SECTIONS = ("agents", "calendars", "sla_policies")
 SECTIONS = ("inboxes", "queues", "pools", *OPTIONAL_SECTIONS)
+MOST_OFFERS = 50
+"""Agents to whom one item is offered at once: each offer is an event on every one of those screens."""
 Resolve = Callable[[str], Secret]
 
 _REGION = re.compile(r"[A-Z]{2}")
@@ -105,6 +110,9 @@ def _queue(id: str) -> Read[Queue]:
             "skills": Field(_SKILLS),
             "priority": Field(whole(-1_000_000, 1_000_000)),
             "wrap_up": Field(_duration()),
+            "wrap_up_capacity": Field(one_of(get_args(WrapUpCapacity))),
+            "mode": Field(one_of(get_args(Mode))),
+            "idle_release": Field(_duration(above_zero=True)),
             "sla": Field(reference("sla_policies")),
         },
     )
@@ -120,6 +128,10 @@ def _pool(id: str) -> Read[Pool]:
             "grace": Field(_duration()),
             "decline_memory": Field(_duration()),
             "auto_accept": Field(flag),
+            "offers_at_once": Field(whole(1, MOST_OFFERS)),
+            "missed": Field(one_of(get_args(Missed))),
+            "idle_release": Field(_duration(above_zero=True)),
+            "interruptible_by": Field(mapping(_known_channel, lambda _: listing(_channel))),
             "channel_cost": Field(_channel_cost),
         },
     )
@@ -134,6 +146,7 @@ def _agent(id: str) -> Read[Agent]:
             "skills": Field(_SKILLS),
             "queues": Field(listing(reference("queues"))),
             "capacity": Field(whole(0, 10_000), required=True),
+            "caps": Field(mapping(_known_channel, lambda _: whole(0, 10_000))),
             "role": Field(one_of(get_args(Role))),
         },
     )

@@ -84,6 +84,8 @@ WORK: Mapping[type[a.WorkEvent], Callable[[Any, Work | None], Fields | None]] = 
         "agent_id": e.agent_id,
         "forced_by": e.forced_by,
     },
+    a.WorkIdled: lambda e, known: _held(e.agent_id, known, idle=True),
+    a.WorkWoken: lambda e, known: _held(e.agent_id, known, idle=False),
     a.WorkWrapping: lambda e, known: {
         "state": WorkState.WRAPPING,
         "agent_id": e.agent_id,
@@ -205,6 +207,18 @@ def agent_after(known: Agent | None, event: a.AgentChanged, *, cause: str) -> Ag
     )
 
 
+def _held(agent_id: str, known: Work | None, *, idle: bool | None = None) -> Fields:
+    """The work with its holder, and all that is known of it."""
+    base: Fields = {"state": WorkState.ASSIGNED, "agent_id": agent_id}
+    if known is None:
+        return base | {"idle": bool(idle)}
+    return base | {
+        "forced_by": known.forced_by,
+        "offers": known.offers,
+        "idle": known.idle if idle is None else idle,
+    }
+
+
 def _others(event: a.ReservationEvent, known: Work | None) -> tuple[Offer, ...]:
     """The offers that stand beside the event's own."""
     return tuple(o for o in (known.offers if known else ()) if o.reservation_id != event.reservation_id)
@@ -221,12 +235,7 @@ def _accepted(event: a.ReservationEvent, known: Work | None) -> tuple[Offer, ...
 def _standing(event: a.ReservationEvent, known: Work | None, offers: tuple[Offer, ...]) -> Fields:
     """The work with these offers: its holder keeps it, else it is offered, else back in its queue."""
     if event.held_by is not None:
-        return {
-            "state": WorkState.ASSIGNED,
-            "agent_id": event.held_by,
-            "forced_by": known.forced_by if known else None,
-            "offers": offers,
-        }
+        return _held(event.held_by, known) | {"offers": offers}
     if not offers:
         return {}
     return {

@@ -46,6 +46,8 @@ class Work:
     waiting_since: datetime | None = None
     wrap_up_until: datetime | None = None
     forced_by: str | None = None
+    idle: bool = False
+    """Held, and so long without a message that it takes no capacity."""
 
     @property
     def agents(self) -> tuple[str, ...]:

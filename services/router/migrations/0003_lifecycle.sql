@@ -7,6 +7,10 @@ alter table work_item
     add column released boolean not null default false,
     alter column offer_turn set default 0;
 
+alter table conversation
+    add column spoke_at timestamptz,
+    add column silent boolean not null default false;
+
 update work_item
 set reservations = jsonb_build_array(jsonb_build_object(
         'reservation_id', reservation_id, 'agent_id', agent_id, 'expires_at', expires_at, 'turn', offer_turn)),

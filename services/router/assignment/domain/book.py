@@ -8,10 +8,10 @@ from libs.contracts.vocabulary import Channel, Presence, WorkState
 from services.router.assignment.domain.agents import AgentState
 from services.router.assignment.domain.capacity import Limits
 from services.router.assignment.domain.ledger import Ledger
-from services.router.assignment.domain.policy import Policy
+from services.router.assignment.domain.policy import Mode, Policy
 from services.router.assignment.domain.roster import Roster
 from services.router.assignment.domain.strategies import STRATEGIES, Standing
-from services.router.assignment.domain.waiting import Waiting
+from services.router.assignment.domain.waiting import Line, Requirement, Waiting
 from services.router.assignment.domain.work import ENDED, WorkItem
 
 
@@ -41,7 +41,9 @@ class Book:
         self.pending: dict[str, str] = {}
         """Reservation that stands -> work item."""
         self.roster = Roster(list(policy.agents.values()))
-        self.waiting = Waiting(self.roster.open)
+        self.by_request: list[Line] = []
+        """Lines of queues that do not offer their work by themselves: no freed agent looks at them."""
+        self.waiting = Waiting(self._open)
         self.over: dict[str, int] = {}
         """Agent -> units above capacity that a forced assignment or a lowered capacity left."""
         self.turn = 0
@@ -73,6 +75,10 @@ class Book:
         spec = self.policy.agents.get(agent_id)
         return AgentState(self.policy.pool, agent_id, self.lane, capacity=spec.capacity if spec else 0)
 
+    def offers_itself(self, needs: Requirement) -> bool:
+        """Whether such work looks for an agent by itself; work for one agent alone always does: a person chose."""
+        return needs.only_agent_id is not None or self.policy.mode(needs.queue) is Mode.PUSH
+
     def next_turn(self) -> int:
         self.turn += 1
         return self.turn
@@ -87,7 +93,9 @@ class Book:
         """What the agent may hold now."""
         capacity, known = self.agents[agent_id].capacity, self._limits.get(agent_id)
         if known is None or known.capacity != capacity:
-            known = self._limits[agent_id] = Limits(capacity)
+            spec = self.policy.agents.get(agent_id)
+            caps = spec.caps if spec else {}
+            known = self._limits[agent_id] = Limits(capacity, caps, self.policy.interruptible)
         return known
 
     def shortage(
@@ -158,6 +166,12 @@ class Book:
         self._changed_items.clear()
         self._changed_agents.clear()
         return changes
+
+    def _open(self, line: Line) -> None:
+        if self.offers_itself(line.needs):
+            self.roster.open(line)
+        else:
+            self.by_request.append(line)
 
     def _index(self, item: WorkItem) -> None:
         if item.state is WorkState.QUEUED:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from libs.contracts.vocabulary import WorkState
 from services.router.assignment.domain.book import Book
 from services.router.assignment.domain.matching import rejection
+from services.router.assignment.domain.waiting import requirement
 from services.router.assignment.domain.work import ENDED, HELD, WorkItem
 
 
@@ -69,7 +70,7 @@ def _capacity(book: Book) -> Iterator[str]:
 def _nobody_idle_beside_work(book: Book) -> Iterator[str]:
     """No agent is free for an item that waits, and the quick order of free agents agrees with the slow rules."""
     for item in book.items.values():
-        if item.state is not WorkState.QUEUED:
+        if item.state is not WorkState.QUEUED or not book.offers_itself(requirement(item)):
             continue
         for agent_id in book.policy.agents:
             if rejection(book, item, agent_id, item.changed_at) is None and book.agents[agent_id].listed:

@@ -26,13 +26,23 @@ def best_agent(book: Book, item: WorkItem) -> str | None:
             return known
     if item.only_agent_id is not None:
         return None
+    beside = _first_agent(book, item, needs, interrupting=False)
+    if beside is None and book.policy.interruptible:
+        return _first_agent(book, item, needs, interrupting=True)
+    return beside
+
+
+def _first_agent(book: Book, item: WorkItem, needs: Requirement, *, interrupting: bool) -> str | None:
+    """The strategy's first of those who have room; with `interrupting` also of those who would put other work aside."""
     best: tuple[int, str] | None = None
     for group in book.roster.serving(needs):
         for key in group.free:
             if best is not None and key >= best:
                 break
             agent_id = key[-1]
-            if not item.not_for(agent_id) and book.shortage(agent_id, item.channel, item.units) is None:
+            if item.not_for(agent_id):
+                continue
+            if book.shortage(agent_id, item.channel, item.units, interrupting=interrupting) is None:
                 best = key
                 break
     return best[-1] if best else None

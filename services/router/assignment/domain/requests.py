@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from libs.contracts.vocabulary import WorkState
-from services.router.assignment.domain.inputs import Reprioritise, Request, Withdraw
+from services.router.assignment.domain.inputs import FallSilent, Reprioritise, Request, Resume, Withdraw
 from services.router.assignment.domain.step import Step
 from services.router.assignment.domain.work import WorkItem
 
@@ -37,7 +37,7 @@ def request(step: Step, asked: Request) -> None:
             version=0,
             changed_at=step.at,
         ),
-        "requested",
+        asked.reason,
         note,
     )
 
@@ -82,3 +82,22 @@ def wrap_up_ended(step: Step, work_item_id: str) -> None:
         step.ignore("already_ended")
         return
     step.complete(item, item.wrap_until, "wrap_up_ended")
+
+
+def fall_silent(step: Step, asked: FallSilent) -> None:
+    """The holder's presence stays; what they have room for now is theirs."""
+    item = step.book.items.get(asked.work_item_id)
+    if item is None or item.state is not WorkState.ASSIGNED or item.agent_id != asked.agent_id:
+        step.ignore("not_held")
+    elif item.released:
+        step.ignore("already_idle")
+    else:
+        step.idle(item, step.at, asked.since)
+
+
+def resume(step: Step, asked: Resume) -> None:
+    item = step.book.items.get(asked.work_item_id)
+    if item is None or item.state is not WorkState.ASSIGNED or not item.released:
+        step.ignore("not_idle")
+    else:
+        step.wake(item, step.at)

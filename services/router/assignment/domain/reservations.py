@@ -38,6 +38,9 @@ def accept(step: Step, asked: Accept) -> None:
     item, offer = found
     if step.at >= offer.expires_at:
         step.answer(asked.agent_id, asked.command_id, Code.EXPIRED, "the offer has expired")
+    elif asked.version not in (None, item.version):
+        text = f"the work is at version {item.version}"
+        step.answer(asked.agent_id, asked.command_id, Code.STALE, text)
     else:
         step.accept(item, offer, step.at)
         step.answer(asked.agent_id, asked.command_id, Code.OK)
@@ -50,7 +53,8 @@ def decline(step: Step, asked: Decline) -> None:
         _answer_for_ended(step, asked, wanted=Ending.DECLINED)
         return
     item = step.end_offer(*found, Ending.DECLINED, step.at, asked.reason)
-    _not_again(step, item, asked.agent_id)
+    if item.agent_id is None:
+        _not_again(step, item, asked.agent_id)
     step.answer(asked.agent_id, asked.command_id, Code.OK)
 
 
@@ -64,10 +68,12 @@ def reservation_lapsed(step: Step, lapsed: ReservationLapsed) -> None:
     item = step.end_offer(item, offer, Ending.EXPIRED, expired_at)
     if step.now - expired_at > step.policy.notice:
         return
+    consulted = item.agent_id is not None
     if step.policy.missed_becomes_busy:
-        _for_anybody(step, item)
+        if not consulted:
+            _for_anybody(step, item)
         enter(step, agent_id, Presence.BUSY, "missed", expired_at)
-    else:
+    elif not consulted:
         _not_again(step, item, agent_id)
 
 
@@ -112,7 +118,6 @@ def force_assign(step: Step, asked: ForceAssign) -> None:
         overruled = Candidate(agent_id, rejection(book, item, agent_id, step.now))
         explanation = step.because(agent_id, f"forced by {asked.ordered_by}", overruled)
         step.assign(item, agent_id, step.at, explanation, forced_by=asked.ordered_by)
-        book.settle_over(agent_id, raised=True)
     step.answer(agent_id, asked.command_id, Code.OK)
 
 

@@ -23,16 +23,19 @@ from services.router.assignment.domain.decisions import (
     Ending,
     Explanation,
     Forget,
+    Idled,
     Ignored,
     Offered,
     Queued,
     Remind,
     ReservationEnded,
+    Woken,
     Wrapping,
 )
 from services.router.assignment.domain.inputs import Lapse, ReservationLapsed, WrapUpEnded
 from services.router.assignment.domain.matching import best_agent, best_item, explain
 from services.router.assignment.domain.strategies import waiting_key
+from services.router.assignment.domain.waiting import requirement
 from services.router.assignment.domain.work import TRANSITIONS, Move, Reservation, WorkItem
 
 
@@ -51,6 +54,8 @@ class Step:
         self._loose: dict[str, str] = {}
         """Waiting items to be matched -> why they are back, where that must be told if nobody takes them; else empty."""
         self._freed: dict[str, None] = {}
+        self._offered: dict[str, None] = {}
+        """Items that were offered to a first agent in this step."""
 
     # -- telling ------------------------------------------------------------------------------------------------------
 
@@ -61,8 +66,11 @@ class Step:
         """Publish the agent's state at the end of this step."""
         self._changed.setdefault(agent_id, None)
 
-    def answer(self, agent_id: str, command_id: str, code: Code, text: str = "") -> None:
-        self._changed[agent_id] = Answer(command_id, code, text)
+    def answer(
+        self, agent_id: str, command_id: str, code: Code, text: str = "", *, gave: str | None = None
+    ) -> None:
+        """`gave` is the work item that the command gave the agent."""
+        self._changed[agent_id] = Answer(command_id, code, text, gave)
 
     def remind(self, id: str, due: datetime, lapse: Lapse) -> None:
         self.decisions.append(Remind(id, due, lapse))
@@ -77,8 +85,8 @@ class Step:
 
         It competes with nobody: had an item been waiting for the same agent, that agent would not be free.
         """
-        chosen = best_agent(self.book, item)
-        explanation = explain(self.book, item, self.now, chosen, note)
+        chosen = self._match(item)
+        explanation = self._explain(item, chosen, note)
         item = self._next(item, None, self.at)
         self.decisions.append(Queued(item, reason, explanation))
         if chosen:
@@ -141,6 +149,8 @@ class Step:
         item = self._next(item, Move.OFFER, self.now, reservations=offers, offers=number)
         self.decisions.append(Offered(item, offer, explanation))
         self.remind(f"reservation/{name}", expires_at, ReservationLapsed(name))
+        if self.policy.interruptible:
+            self.book.settle_over(agent_id, raised=True)
         self.tell(agent_id)
         return item
 
@@ -157,7 +167,10 @@ class Step:
         previous = item.agent_id
         item = self._next(item, Move.ASSIGN, at, agent_id=agent_id, reservations=(), released=False)
         self._loose.pop(item.work_item_id, None)
-        self.decisions.append(Assigned(item, agent_id, explanation, reservation, forced_by))
+        taken_over_from = previous if reservation else None
+        self.decisions.append(Assigned(item, agent_id, explanation, reservation, forced_by, taken_over_from))
+        if forced_by or self.policy.interruptible:
+            self.book.settle_over(agent_id, raised=True)
         self.touch(agent_id, item.changed_at)
         if previous is not None and previous != agent_id:
             self.touch(previous, item.changed_at)
@@ -168,17 +181,32 @@ class Step:
         holder = _of(item.agent_id)
         item = self.rescind(item, at, reason)
         item = self._next(item, Move.RETURN, at, agent_id=None, last_agent_id=holder, released=False)
-        chosen = best_agent(self.book, item)
-        self.decisions.append(Queued(item, reason, explain(self.book, item, self.now, chosen)))
+        self.decisions.append(Queued(item, reason, self._explain(item, self._match(item))))
         self._loose[item.work_item_id] = ""
         self._free(holder)
 
     def wrap(self, item: WorkItem, at: datetime) -> None:
         holder = _of(item.agent_id)
         until = max(at, item.changed_at) + self.policy.wrap_up[item.queue]
-        item = self._next(item, Move.WRAP, at, wrap_until=until, released=False)
+        released = item.released or item.queue in self.policy.wrap_up_releases
+        item = self._next(item, Move.WRAP, at, wrap_until=until, released=released)
         self.decisions.append(Wrapping(item, holder, until))
         self.remind(f"wrap-up/{item.work_item_id}", until, WrapUpEnded(item.work_item_id))
+        self._free(holder)
+
+    def idle(self, item: WorkItem, at: datetime, since: datetime) -> None:
+        """The holder's units are free until the customer writes again."""
+        holder = _of(item.agent_id)
+        item = self._next(item, None, at, released=True)
+        self.decisions.append(Idled(item, holder, since))
+        self._free(holder)
+
+    def wake(self, item: WorkItem, at: datetime) -> None:
+        """The units are taken again, above the capacity if need be: the customer is not sent to somebody else."""
+        holder = _of(item.agent_id)
+        item = self._next(item, None, at, released=False)
+        self.book.settle_over(holder, raised=True)
+        self.decisions.append(Woken(item, holder))
         self.tell(holder)
 
     def complete(self, item: WorkItem, at: datetime, reason: str) -> None:
@@ -223,6 +251,7 @@ class Step:
 
     def finish(self) -> list[Decision]:
         self._settle()
+        self._broaden()
         for agent_id, answer in self._changed.items():
             self.decisions.append(self._agent_change(agent_id, answer))
         return self.decisions
@@ -241,18 +270,50 @@ class Step:
             item = items[first[-1]]
             if item.state is not WorkState.QUEUED:
                 continue
-            chosen = best_agent(self.book, item)
+            chosen = self._match(item)
             if chosen:
-                self._give(item, chosen, explain(self.book, item, self.now, chosen))
+                self._give(item, chosen, self._explain(item, chosen))
             elif reason := self._loose.get(item.work_item_id):
-                explanation = explain(self.book, item, self.now, None)
+                explanation = self._explain(item, None)
                 item = self._next(item, None, self.now)
                 self.decisions.append(Queued(item, reason, explanation))
+
+    def _broaden(self) -> None:
+        """Offer what was offered in this step to more agents, where the pool says so.
+
+        After everything that waits was matched: nobody is kept from an item of their own by being the second for another.
+        """
+        at_once, open_for_more = (
+            self.policy.offers_at_once,
+            list(self._offered) if self.policy.offers_at_once > 1 else [],
+        )
+        while open_for_more:
+            left = []
+            for work_item_id in open_for_more:
+                item = self.book.items[work_item_id]
+                if item.state is not WorkState.OFFERED or len(item.reservations) >= at_once:
+                    continue
+                chosen = best_agent(self.book, item)
+                if chosen:
+                    explanation = self._explain(item, chosen, f"offered to {len(item.reservations)} more")
+                    self.offer(item, chosen, explanation)
+                    left.append(work_item_id)
+            open_for_more = left
+
+    def _match(self, item: WorkItem) -> str | None:
+        """Who gets a waiting item now; nobody where its queue does not offer work by itself."""
+        return best_agent(self.book, item) if self.book.offers_itself(requirement(item)) else None
+
+    def _explain(self, item: WorkItem, chosen: str | None, note: str | None = None) -> Explanation:
+        if note is None and chosen is None and not self.book.offers_itself(requirement(item)):
+            note = f"queue {item.queue} is {self.policy.mode(item.queue)}: waits to be taken"
+        return explain(self.book, item, self.now, chosen, note)
 
     def _give(self, item: WorkItem, agent_id: str, explanation: Explanation) -> None:
         if self.policy.auto_accept:
             self.assign(item, agent_id, self.now, explanation)
             return
+        self._offered[item.work_item_id] = None
         self.offer(item, agent_id, explanation)
 
     def _next(self, item: WorkItem, move: Move | None, at: datetime, **changes: Any) -> WorkItem:

@@ -17,7 +17,9 @@ from libs.contracts.payloads.assignments import (
     WorkCancelled,
     WorkCompleted,
     WorkEvent,
+    WorkIdled,
     WorkQueued,
+    WorkWoken,
     WorkWrapping,
 )
 from libs.flow.flow import Drop, Outcome, Turn
@@ -96,9 +98,14 @@ def _event(fact: WorkFact) -> WorkEvent:
                 agent_id=fact.agent_id,
                 reservation_id=fact.reservation_id,
                 forced_by=fact.forced_by,
+                taken_over_from=fact.taken_over_from,
                 waited_seconds=waited,
                 explanation=_explained(fact.explanation),
             )
+        case made.Idled():
+            return WorkIdled(**base, agent_id=fact.agent_id, since=fact.since)
+        case made.Woken():
+            return WorkWoken(**base, agent_id=fact.agent_id)
         case made.Wrapping():
             return WorkWrapping(**base, agent_id=fact.agent_id, until=fact.until)
         case made.Completed():
@@ -126,6 +133,12 @@ def _reservation_event(fact: made.ReservationEnded, base: dict[str, Any]) -> Res
             return ReservationRescinded(**base, reason=fact.reason or "rescinded")
         case _:
             assert_never(fact.ending)
+
+
+def _answered(answer: made.Answer) -> CommandAnswer:
+    return CommandAnswer(
+        command_id=answer.command_id, code=answer.code, text=answer.text, work_item_id=answer.work_item_id
+    )
 
 
 def _base(item: WorkItem) -> dict[str, Any]:
@@ -167,9 +180,7 @@ def _publish_agent(turn: Turn[AssignmentStore], change: made.AgentChange) -> Non
         load=change.load,
         capacity=agent.capacity,
         work_item_ids=change.work_item_ids,
-        answer=CommandAnswer(command_id=answer.command_id, code=answer.code, text=answer.text)
-        if answer
-        else None,
+        answer=_answered(answer) if answer else None,
         version=agent.version,
         occurred_at=change.at,
     )
