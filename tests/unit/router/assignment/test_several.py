@@ -2,7 +2,7 @@
 
 from libs.contracts.vocabulary import Presence
 from services.router.assignment.domain.decisions import AgentChange, Offered, ReservationEnded
-from tests.unit.router.assignment.pool import Pool, answer, code, every, facts, only, policy, seconds, spec
+from tests.unit.router.assignment.pool import Pool, answer, code, every, facts, policy, seconds, spec
 
 NAMES = ("ayu", "budi", "citra")
 
@@ -125,4 +125,3 @@ def test_offers_survive_a_takeover() -> None:
         "rescinded ayu",
         "assigned budi",
     ]
-    assert only(pool.beat("nobody"), object).reason == "unknown_agent"  # type: ignore[type-var]
