@@ -7,6 +7,9 @@ alter table work_item
     add column released boolean not null default false,
     alter column offer_turn set default 0;
 
+alter table agent_state
+    add column offered_turn bigint not null default 0;
+
 alter table conversation
     add column spoke_at timestamptz,
     add column silent boolean not null default false;

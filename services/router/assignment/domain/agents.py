@@ -41,6 +41,8 @@ class AgentState:
     """When last heard from; in memory exact, in the table up to half a lease old."""
     touched: int = 0
     """The engine's turn number of the latest assignment, release or return to available: the idle order."""
+    offered_turn: int = 0
+    """The highest turn number of an offer to them that has ended: numbers go on from there after a takeover."""
     idle_since: datetime | None = None
     lost_at: datetime | None = None
     resume_presence: Presence | None = None

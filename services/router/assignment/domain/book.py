@@ -62,7 +62,7 @@ class Book:
         for known in self.ledger.agents():
             self.agents.setdefault(known, self.newcomer(known))
         turns = (
-            *(a.touched for a in self.agents.values()),
+            *(max(a.touched, a.offered_turn) for a in self.agents.values()),
             *map(self.ledger.latest_offer, self.ledger.agents()),
         )
         self.turn = max(turns, default=0)

@@ -25,6 +25,10 @@ def reconcile(step: Step) -> None:
         elif agent.capacity != spec.capacity:
             step.change_agent(agent_id, capacity=spec.capacity)
             book.settle_over(agent_id, raised=True)
+    for item in list(book.items.values()):
+        # The release before this one kept an offer in columns of its own; what it wrote while both ran has none here.
+        if item.state is WorkState.OFFERED and not item.reservations:
+            step.take_back(item, "offer_lost")
     for work_item_id in list(book.waiting.in_order()):
         item = book.items[work_item_id]
         if item.only_agent_id is not None and item.only_agent_id not in policy.agents:

@@ -185,6 +185,12 @@ class Step:
         self._loose[item.work_item_id] = ""
         self._free(holder)
 
+    def take_back(self, item: WorkItem, reason: str) -> None:
+        """Put an item of which it is not known to whom it is offered back into its place."""
+        item = self._next(item, Move.RETURN, self.now, agent_id=None, reservations=())
+        self.decisions.append(Queued(item, reason, self._explain(item, self._match(item))))
+        self.loosen(item)
+
     def wrap(self, item: WorkItem, at: datetime) -> None:
         holder = _of(item.agent_id)
         until = max(at, item.changed_at) + self.policy.wrap_up[item.queue]
@@ -329,6 +335,8 @@ class Step:
         name = offer.reservation_id
         self.decisions.append(ReservationEnded(item, name, offer.agent_id, ending, reason))
         self.forget(f"reservation/{name}")
+        agent = self.book.agents[offer.agent_id]
+        self.book.put_agent(replace(agent, offered_turn=max(agent.offered_turn, offer.turn)))
         self.remember(offer.agent_id, name, ending)
 
     def _end(self, item: WorkItem) -> None:
