@@ -62,7 +62,7 @@ def pulls(drawn: Drawn, engine: Engine, times: int) -> Microseconds:
     def freed() -> Iterator[Callable[[], object]]:
         for number in range(times):
             agent_id = drawn.busy[number % len(drawn.busy)]
-            held = book.held_by(agent_id, WorkState.ASSIGNED)[0]
+            held = book.ledger.held(agent_id, WorkState.ASSIGNED)[0]
             book.put_item(_ended(held))
             yield partial(best_item, book, agent_id, NOW)
             book.put_item(held)
@@ -93,7 +93,7 @@ def steps(drawn: Drawn, engine: Engine, times: int) -> tuple[Microseconds, Micro
     engine.take_changes()
     ends = []
     for number in range(times):
-        held = engine.book.held_by(drawn.busy[number % len(drawn.busy)], WorkState.ASSIGNED)[0]
+        held = engine.book.ledger.held(drawn.busy[number % len(drawn.busy)], WorkState.ASSIGNED)[0]
         ends.append(Withdraw(held.work_item_id, "resolved"))
     later = NOW + timedelta(seconds=1)
     ended = timed(partial(engine.apply, w, at=later, now=later) for w in ends)

@@ -13,7 +13,7 @@ from libs.contracts.vocabulary import Channel, Presence
 from services.router.assignment.domain import inputs
 from services.router.assignment.domain.book import Book
 from services.router.assignment.domain.engine import Engine
-from services.router.assignment.domain.policy import AgentSpec, Policy
+from services.router.assignment.domain.policy import AgentSpec, Mode, Policy
 from tests.unit.router.assignment.pool import BILLING, SALES, Pool
 
 AGENTS = ("ayu", "budi", "citra", "dimas")
@@ -33,6 +33,7 @@ def policies(draw: st.DrawFn, version: str = "v1") -> Policy:
             draw(st.fixed_dictionaries({}, optional={"refund": st.integers(1, 3)})),
             frozenset(draw(st.lists(st.sampled_from([BILLING, SALES]), min_size=1, unique=True))),
             draw(st.integers(0, 3)),
+            draw(st.fixed_dictionaries({}, optional={Channel.WHATSAPP: st.integers(0, 2)})),
         )
         for agent_id in present
     }
@@ -41,6 +42,10 @@ def policies(draw: st.DrawFn, version: str = "v1") -> Policy:
         version=version,
         auto_accept=draw(st.booleans()),
         missed_becomes_busy=draw(st.booleans()),
+        offers_at_once=draw(st.sampled_from([1, 1, 2, 4])),
+        modes={SALES: draw(st.sampled_from(list(Mode)))},
+        interruptible=draw(st.sampled_from([{}, {}, {Channel.WHATSAPP: frozenset({Channel.WEBCHAT})}])),
+        wrap_up_releases=frozenset(draw(st.sampled_from([(), (BILLING,)]))),
         channel_cost={Channel.WEBCHAT: 2},
         wrap_up={BILLING: timedelta(seconds=60)},
         agents=specs,
@@ -123,8 +128,9 @@ class Matching(RuleBasedStateMachine):
         standing = sorted(self.pool.engine.book.pending.items())
         if standing:
             reservation, item = data.draw(st.sampled_from(standing))
-            agent_id = self.pool.items[item].agent_id
-            assert agent_id is not None
+            [agent_id] = [
+                r.agent_id for r in self.pool.items[item].reservations if r.reservation_id == reservation
+            ]
             self.pool.accept(agent_id, reservation, self.pool.now + skew)
 
     @precondition(lambda self: self.reservations)
@@ -142,6 +148,32 @@ class Matching(RuleBasedStateMachine):
     @rule(agent_id=st.sampled_from(AGENTS), number=st.integers(1, 30))
     def force(self, agent_id: str, number: int) -> None:
         self.pool.force(agent_id, f"wki_{number}")
+        self._note()
+
+    @rule(agent_id=st.sampled_from(AGENTS), number=st.integers(1, 30), named=st.booleans())
+    def ask_for_work(self, agent_id: str, number: int, named: bool) -> None:
+        if named:
+            self.pool.pick(agent_id, f"wki_{number}")
+        else:
+            self.pool.next(agent_id)
+        self._note()
+
+    @rule(data=st.data(), to=st.none() | st.sampled_from(AGENTS), by=st.sampled_from([None, "sup", "ayu"]))
+    def consult(self, data: st.DataObject, to: str | None, by: str | None) -> None:
+        held = [i for i in self.pool.items.values() if i.agent_id is not None]
+        if held:
+            item = data.draw(st.sampled_from(sorted(held, key=lambda i: i.work_item_id)))
+            skills = {} if to else {"refund": 1}
+            self.pool.consult(item.agent_id or "", item.work_item_id, to, by, **skills)
+            self._note()
+
+    @rule(number=st.integers(1, 30), resumes=st.booleans())
+    def fall_silent_or_resume(self, number: int, resumes: bool) -> None:
+        item = self.pool.items.get(f"wki_{number}")
+        if resumes:
+            self.pool.resume(f"wki_{number}")
+        elif item is not None and item.agent_id is not None:
+            self.pool.silent(item.agent_id, item.work_item_id)
         self._note()
 
     @rule(by=STEPS)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from heapq import merge
 from typing import TYPE_CHECKING, NamedTuple
 
+from libs.contracts.vocabulary import Channel
 from services.router.assignment.domain.policy import Policy
 from services.router.assignment.domain.strategies import ORDERS, WaitingKey, due_at, waiting_key
 from services.router.assignment.domain.work import WorkItem
@@ -23,6 +24,7 @@ class Requirement(NamedTuple):
     queues: tuple[str, ...]
     """Agents of any of these; the item's own is the first."""
     skills: tuple[tuple[str, int], ...]
+    channel: Channel
     units: int
     only_agent_id: str | None
     preferred: tuple[tuple[str, int], ...] = ()
@@ -40,7 +42,13 @@ def requirement(policy: Policy, item: WorkItem) -> Requirement:
     target = _grade(item) if ORDERS[policy.order].by_target else 0.0
     preferred = tuple(sorted(item.preferred_skills.items())) if item.preferred_skills else ()
     return Requirement(
-        queues, tuple(sorted(skills.items())), item.units, item.only_agent_id, preferred, target
+        queues,
+        tuple(sorted(skills.items())),
+        item.channel,
+        item.units,
+        item.only_agent_id,
+        preferred,
+        target,
     )
 
 
