@@ -40,6 +40,11 @@ class AssignmentStore(Store):
     async def open(self, db: Reader) -> None:
         await self.work_items.load_all(db, "lane = $1", self.lane)
         await self.agents.load_all(db, "lane = $1", self.lane)
+        self.build()
+
+    def build(self) -> None:
+        """Make the engines anew from the rows in memory."""
+        self.engines.clear()
         for pool in {row.pool for row in self.work_items} | {row.pool for row in self.agents}:
             items = self.work_items.of(pool) if self.work_items.has(pool) else ()
             agents = self.agents.of(pool) if self.agents.has(pool) else ()
