@@ -5,11 +5,12 @@ what came before it and what caused it. Inputs that decided nothing lie between 
 does not matter to what follows, and they are taken in the order of their times.
 """
 
-from collections.abc import Iterator
 from datetime import datetime
 from heapq import merge
+from typing import NamedTuple
 
-from libs.contracts.envelope import EnvelopeError, Event, NotAnEvent, decode, decode_envelope
+from libs.contracts.decided import Decided
+from libs.contracts.envelope import EnvelopeError, Event, decode
 from libs.contracts.payloads.base import Payload
 from libs.flow.batch import handlers_of, utc
 from libs.flow.flow import Flow
@@ -17,6 +18,18 @@ from libs.flow.wire import Incoming
 from services.router.replay.decisions import Decision
 from services.router.replay.recording import INPUTS, Recording, RecordingError
 from services.router.replay.turn import Made, Turning
+
+
+class Read(NamedTuple):
+    """An event that the flow handled, and when the broker had it."""
+
+    topic: str
+    came: datetime
+    event: Event[Payload]
+
+    @property
+    def name(self) -> str:
+        return self.event.envelope.name
 
 
 class Lane:
@@ -47,30 +60,50 @@ class Lane:
     def again(self, decision: Decision) -> list[Made]:
         """What the flow emits from after the last decision up to and with this one."""
         turn, target = self._turning(), decision.decided
-        if target.opened != self._opened:
-            if self._opened:
-                turn.reopen()
-            self._opened, self._fired = target.opened, 0
         pending = {topic: self._until(topic, target.read.get(topic, 0)) for topic in INPUTS}
-        timers = target.timers - self._fired
-        self._fired = target.timers
-        last = next((p.pop() for p in pending.values() if p and _name(p[-1]) == decision.cause), None)
-        spare = timers if last is not None else timers - 1
-        since = turn.now
-        for record in merge(*pending.values(), key=lambda r: r.timestamp):
-            came = utc(record.timestamp)
-            while spare > 0 and (due := turn.next_due()) is not None and due <= came:
+        last = next((p.pop() for p in pending.values() if p and p[-1].name == decision.cause), None)
+        reads = list(merge(*pending.values(), key=lambda r: r.came))
+        if self._opened in ("", target.opened):
+            self._go_on(reads, last, target)
+        else:
+            self._begin_anew(reads, last, decision)
+        self._opened, self._fired = target.opened, target.timers
+        made, turn.made = turn.made, []
+        return made
+
+    def _go_on(self, reads: list[Read], last: Read | None, target: Decided) -> None:
+        """Handle these and as many timers as the count grew by; what decides is `last`, or else the last of the timers."""
+        turn, timers = self._turning(), target.timers - self._fired
+        spare, since = timers if last is not None else timers - 1, turn.now
+        for read in reads:
+            while spare > 0 and (due := turn.next_due()) is not None and due <= read.came:
                 turn.fire(_between(since, due, target.at))
                 spare -= 1
-            self._handle(record, _between(since, came, target.at))
+            self._handle(read, _between(since, read.came, target.at))
         for _ in range(spare):
             turn.fire(_between(since, turn.next_due() or target.at, target.at))
         if last is not None:
             self._handle(last, target.at)
         elif timers > 0:
             turn.fire(target.at)
-        made, turn.made = turn.made, []
-        return made
+
+    def _begin_anew(self, reads: list[Read], last: Read | None, decision: Decision) -> None:
+        """The lane went to another process, or began anew after a fault, and with it the count of timers.
+
+        Those that were handled before, without a decision, are not counted anywhere: timers are taken as they were due.
+        The one that decides is known by what set it.
+        """
+        turn, target = self._turning(), decision.decided
+        turn.reopen()
+        since = turn.now
+        for read in [*reads, *([last] if last is not None else [])]:
+            while (due := turn.next_due()) is not None and due <= read.came:
+                turn.fire(_between(since, due, target.at))
+            self._handle(read, target.at if read is last else _between(since, read.came, target.at))
+        if last is None:
+            while (cause := turn.next_cause()) is not None and cause != decision.cause:
+                turn.fire(_between(since, turn.next_due() or since, target.at))
+            turn.fire(target.at)
 
     def _turning(self) -> Turning:
         if self._turn is None:
@@ -80,8 +113,8 @@ class Lane:
             )
         return self._turn
 
-    def _until(self, topic: str, offset: int) -> list[Incoming]:
-        """The records of the topic up to this offset that were not taken yet."""
+    def _until(self, topic: str, offset: int) -> list[Read]:
+        """What the flow was given of the topic up to this offset and since the last call."""
         records, begin = self._inputs[topic], self._taken[topic]
         end = begin
         while end < len(records) and records[end].offset < offset:
@@ -92,47 +125,33 @@ class Lane:
                 f"{records[end - 1].offset + 1 if end else 0}: record again, {topic} whole"
             )
         self._taken[topic] = end
-        return list(records[begin:end])
+        return [read for record in records[begin:end] if (read := self._fresh(record)) is not None]
 
-    def _handle(self, record: Incoming, now: datetime) -> None:
-        event = self._fresh(record)
-        handler = self._handlers.get((record.topic, event.envelope.type)) if event is not None else None
-        if handler is None:
-            return
+    def _handle(self, read: Read, now: datetime) -> None:
         turn = self._turning()
-        turn.now = now
-        handler(turn, event)
+        turn.now, turn.cause = now, read.name
+        self._handlers[read.topic, read.event.envelope.type](turn, read.event)
         turn.store.committed()
 
-    def _fresh(self, record: Incoming) -> Event[Payload] | None:
+    def _fresh(self, record: Incoming) -> Read | None:
         """The event, unless it is none, or was handled before, or lies behind a gap and comes again: as the kernel reads."""
         try:
             event = decode(record.key, record.value, record.headers)
         except EnvelopeError:
             return None
         envelope, slot = event.envelope, (record.topic, event.envelope.source)
-        if not envelope.sequence:
-            known = envelope.name in self._seen
-            self._seen.add(envelope.name)
-            return None if known else event
-        mark = self._marks.get(slot, 0)
-        if envelope.sequence <= mark or envelope.previous != mark:
+        if envelope.sequence:
+            mark = self._marks.get(slot, 0)
+            if envelope.sequence <= mark or envelope.previous != mark:
+                return None
+            self._marks[slot] = envelope.sequence
+        elif envelope.name in self._seen:
             return None
-        self._marks[slot] = envelope.sequence
-        return event
-
-
-def _name(record: Incoming) -> str | None:
-    try:
-        return decode_envelope(record.headers).name
-    except NotAnEvent:
-        return None
+        self._seen.add(envelope.name)
+        if (record.topic, envelope.type) not in self._handlers:
+            return None
+        return Read(record.topic, utc(record.timestamp), event)
 
 
 def _between(least: datetime, wanted: datetime, most: datetime) -> datetime:
     return min(max(least, wanted), most)
-
-
-def lanes(flow: Flow, recording: Recording) -> Iterator[Lane]:
-    for lane in recording.lanes:
-        yield Lane(flow, recording, lane)

@@ -22,6 +22,7 @@ class Reminder(NamedTuple):
     key: str
     due: datetime
     timer: Timer
+    cause: str
 
 
 class Turning:
@@ -32,6 +33,8 @@ class Turning:
         assert isinstance(store, AssignmentStore)
         self.flow, self.lane, self.store, self.now = flow, lane, store, now
         self.made: list[Made] = []
+        self.cause = ""
+        """Name of the event that is handled, or that set the timer that is."""
         self._reminders: dict[str, Reminder] = {}
         self._heap: list[tuple[datetime, str]] = []
         self._handlers = {kind.name: handler for kind, handler in flow.timers.items()}
@@ -42,7 +45,7 @@ class Turning:
         self.made.append(Made(key, payload, at))
 
     def set_timer(self, timer: Timer, *, id: str, key: str, due: datetime) -> None:
-        self._reminders[id] = Reminder(id, key, due, timer)
+        self._reminders[id] = Reminder(id, key, due, timer, self.cause)
         heapq.heappush(self._heap, (due, id))
 
     def cancel_timer(self, id: str) -> None:
@@ -62,13 +65,17 @@ class Turning:
             heapq.heappop(self._heap)
         return None
 
+    def next_cause(self) -> str | None:
+        """What set the reminder that is due first."""
+        return self._reminders[self._heap[0][1]].cause if self.next_due() is not None else None
+
     def fire(self, now: datetime) -> bool:
         """Handle the reminder that is due first; False where there is none."""
         if self.next_due() is None:
             return False
         _, name = heapq.heappop(self._heap)
         reminder = self._reminders.pop(name)
-        self.now = now
+        self.now, self.cause = now, reminder.cause
         self._handlers[reminder.timer.name](self, Fired(name, reminder.key, reminder.due, reminder.timer))
         self.store.committed()
         return True
