@@ -101,9 +101,11 @@ class Lane:
                 turn.fire(_between(since, due, target.at))
             self._handle(read, target.at if read is last else _between(since, read.came, target.at))
         if last is None:
-            while (cause := turn.next_cause()) is not None and cause != decision.cause:
-                turn.fire(_between(since, turn.next_due() or since, target.at))
-            turn.fire(target.at)
+            while (due := turn.next_due()) is not None and due <= target.at:
+                if turn.next_cause() == decision.cause:
+                    turn.fire(target.at)
+                    return
+                turn.fire(_between(since, due, target.at))
 
     def _turning(self) -> Turning:
         if self._turn is None:
