@@ -15,6 +15,7 @@ from uuid import UUID
 
 import structlog
 
+from libs.contracts.decided import Decided
 from libs.contracts.envelope import (
     MAX_VALUE_BYTES,
     BadPayload,
@@ -95,6 +96,23 @@ class Working:
         self._declared = _declared(flow)
         self.changes = Changes(next_seq=memory.next_seq)
         self.entry: Entry | None = None
+        self._read = dict(memory.positions)
+        self._decided = ""
+
+    def begin(self, entry: Entry) -> None:
+        """From here on this entry is what is handled."""
+        self.entry, self._decided = entry, ""
+        if entry.record is not None and entry.replay is None:
+            self._read[entry.place[0]] = entry.record.offset + 1
+        elif entry.timer is not None:
+            self.changes.fired += 1
+
+    def _when_decided(self) -> str:
+        if self.flow.replayable and not self._decided:
+            memory = self._memory
+            opened = f"{memory.epoch}.{memory.opened}"
+            self._decided = str(Decided(self.now, opened, memory.fired + self.changes.fired, self._read))
+        return self._decided
 
     def emit(self, payload: Payload, *, key: str, at: datetime, correlation: str = "") -> None:
         if type(payload) not in self._declared:
@@ -118,6 +136,7 @@ class Working:
             workspace=entry.workspace if entry else "",
             recorded_at=(entry.recorded_at if entry else None) or self.now,
             traceparent=entry.traceparent if entry else "",
+            decided=self._when_decided(),
             sequence=sequence,
             previous=previous,
         )
@@ -348,7 +367,7 @@ def run(working: Working, entries: Sequence[Entry], poison: Mapping[Place, str])
 
 
 def _handle(working: Working, entry: Entry) -> Any:
-    working.entry = entry
+    working.begin(entry)
     try:
         assert entry.handler is not None
         return entry.handler(working, entry.item)

@@ -322,6 +322,7 @@ class Batches:
         self.store.discard()
         async with self.shared.database.connection() as c:
             await self.store.open(c)
+        self.state.opened, self.state.fired = self.state.opened + 1, 0
 
     def _count_dead(self, changes: Changes, entries: list[Entry]) -> None:
         dead = sum(1 for d in changes.dead if d.state == "dead" and d.key)

@@ -159,6 +159,16 @@ class Harness:
         log = self._logs.setdefault((record.topic, record.partition), [])
         log.append(replace(record, offset=len(log)))
 
+    def logs(self) -> list[Incoming]:
+        """Every record that the flow was given and that it published, with repeats, as they lie on the logs."""
+        written: dict[tuple[str, int], int] = {}
+        published = []
+        for record in self._publisher.records:
+            slot = (record.topic, record.partition)
+            offset = written[slot] = written.get(slot, -1) + 1
+            published.append(Incoming(*slot, offset, 0, record.key, record.value, record.headers))
+        return [record for log in self._logs.values() for record in log] + published
+
     async def catch_up(self, index: int) -> None:
         """Offer a lane what its logs hold beyond what it has."""
         lane = await self.lane(index)

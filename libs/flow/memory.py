@@ -114,6 +114,10 @@ class Memory:
     outbox: list[int] = field(default_factory=list)
     """First sequences of batches that are acknowledged by the broker and still in the outbox."""
     dead_run: int = 0
+    opened: int = 0
+    """How often the store was opened anew under this epoch."""
+    fired: int = 0
+    """Timers handled since the store was opened."""
 
 
 @dataclass(slots=True)
@@ -133,11 +137,14 @@ class Changes:
     outcomes: Counter[str] = field(default_factory=Counter)
     """How many records came to which end; counted once the batch is committed."""
     drops: Counter[str] = field(default_factory=Counter)
+    fired: int = 0
+    """Timers that this batch handled."""
 
 
 def apply(memory: Memory, changes: Changes) -> None:
     """Make a committed batch's changes the lane's state."""
     memory.next_seq = changes.next_seq
+    memory.fired += changes.fired
     memory.positions.update(changes.positions)
     memory.watermarks.update(changes.watermarks)
     memory.tails.update(changes.tails)

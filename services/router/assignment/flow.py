@@ -61,6 +61,7 @@ def flow(workspace: Workspace) -> Flow:
         name="assignment",
         schema="router",
         store=store,
+        replayable=True,
         reads={
             "work": {
                 WorkRequested: on.on_work_requested,
