@@ -6,8 +6,9 @@ other names and times. So whatever the service keeps today is what is measured.
 
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from io import BytesIO
 from typing import Any
 
@@ -37,10 +38,11 @@ Pattern = tuple[str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Patterns:
-    """The rows of one conversation, by table. `moments` are those in them, since its opening."""
+    """The rows of one conversation, by table."""
 
     rows: Mapping[str, Sequence[Pattern]]
-    moments: frozenset[timedelta]
+    moments: Mapping[timedelta, tuple[str, str]]
+    """Moments in them, since the opening -> their slots."""
     clocks: Mapping[str, tuple[str, int]]
     """Slot -> (metric, number)"""
 
@@ -51,10 +53,9 @@ class Patterns:
         found["lane"] = str(partition_of(talk.point.encode(), partitions))
         for slot, (metric, number) in self.clocks.items():
             found[slot] = clock_id(ConversationId(talk.id), metric, number)
-        for since in self.moments:
-            text = f"{opened + since:%Y-%m-%d %H:%M:%S.%f}"
-            found[f"sql {since}"] = text + "+00"
-            found[f"json {since}"] = text.replace(" ", "T") + "Z"
+        for since, (sql, json) in self.moments.items():
+            found[sql] = (text := (opened + since).isoformat(" ", "microseconds"))
+            found[json] = text.replace(" ", "T")
         return found
 
 
@@ -84,15 +85,15 @@ async def _patterns(dsn: str, harness: Harness, talk: Talk) -> Patterns:
     for number, row in enumerate(await harness.rows("select clock_id, metric, number from clock")):
         slots[row["clock_id"]] = f"clock {number}"
         clocks[f"clock {number}"] = (row["metric"], row["number"])
-    moments = set[timedelta]()
+    moments: dict[timedelta, tuple[str, str]] = {}
     rows = {}
     for table, sql in TABLES.items():
         lines = (await _copied(dsn, harness, sql)).decode().splitlines(keepends=True)
         rows[table] = [_pattern(line, slots, moments) for line in lines]
-    return Patterns(rows, frozenset(moments), clocks)
+    return Patterns(rows, moments, clocks)
 
 
-def _pattern(line: str, slots: Mapping[str, str], moments: set[timedelta]) -> Pattern:
+def _pattern(line: str, slots: Mapping[str, str], moments: dict[timedelta, tuple[str, str]]) -> Pattern:
     found: list[str] = []
 
     def slot(match: re.Match[str]) -> str:
@@ -100,8 +101,8 @@ def _pattern(line: str, slots: Mapping[str, str], moments: set[timedelta]) -> Pa
             found.append(slots[match[0]])
         else:
             since = datetime.fromisoformat(f"{match[1]}T{match[3]}+00:00") - START
-            moments.add(since)
-            found.append(f"{'json' if match[2] == 'T' else 'sql'} {since}")
+            moments[since] = (f"sql {since}", f"json {since}")
+            found.append(moments[since][match[2] == "T"])
         return "%s"
 
     anything = "|".join([MOMENT.pattern, *map(re.escape, slots)])
@@ -157,5 +158,26 @@ def spread(first: int, count: int, start: datetime, length: timedelta) -> Iterat
         yield first + number, start + length * number / count
 
 
-def now() -> datetime:
-    return datetime.now(UTC)
+@asynccontextmanager
+async def without_indexes(connection: Any) -> AsyncIterator[None]:
+    """The tables' indexes are made anew at the end: many rows come in sooner so."""
+    tables = list(TABLES)
+    keys = await connection.fetch(
+        "select conrelid::regclass::text as of, conname as name, pg_get_constraintdef(oid) as definition from pg_constraint "
+        "where contype = 'p' and conrelid = any($1::text[]::regclass[])",
+        tables,
+    )
+    for key in keys:
+        await connection.execute(f"alter table {key['of']} drop constraint {key['name']}")
+    indexes = await connection.fetch(
+        "select indexname as name, indexdef as definition from pg_indexes where schemaname = current_schema and tablename = any($1)",
+        tables,
+    )
+    for index in indexes:
+        await connection.execute(f"drop index {index['name']}")
+    yield
+    await connection.execute("set maintenance_work_mem = '256MB'")
+    for key in keys:
+        await connection.execute(f"alter table {key['of']} add constraint {key['name']} {key['definition']}")
+    for index in indexes:
+        await connection.execute(index["definition"])

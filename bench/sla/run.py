@@ -19,7 +19,7 @@ import psutil
 from rich.console import Console
 
 from bench.measure import cpu_of
-from bench.sla.rows import copy_in, made_by_the_service, spread
+from bench.sla.rows import copy_in, made_by_the_service, spread, without_indexes
 from bench.sla.world import CLOCKS, FIRST_RESPONSE, Talk, workspace_file
 from deploy.demo.processes import ROOT
 from deploy.local.ports import free_port
@@ -185,9 +185,9 @@ class _Filling:
         )
         await self._connection.copy_to_table("calendar", source=_one(self._made.calendars))
         since = datetime.now(UTC) - OPENED_OVER
-        self.rows.update(
-            await copy_in(self._connection, self._made.opened, spread(0, self._far, since, OPENED_OVER))
-        )
+        async with without_indexes(self._connection):
+            far = spread(0, self._far, since, OPENED_OVER)
+            self.rows.update(await copy_in(self._connection, self._made.opened, far))
         await self._connection.execute("vacuum analyze")
         await self._connection.execute("checkpoint")
         self.seconds = time() - begun
