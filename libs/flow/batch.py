@@ -31,8 +31,9 @@ from libs.contracts.envelope import (
 from libs.contracts.payloads.base import Payload
 from libs.contracts.topics import partition_of, topic_map, topic_of_type
 from libs.flow.flow import Dead, Drop, Effect, Fired, Flow, Performed, Retry, Timer, UndeclaredOutput
-from libs.flow.memory import Changes, DeadRow, EffectRow, Memory, TimerRow, headers_from_text, headers_to_text
+from libs.flow.memory import Changes, DeadRow, EffectRow, Memory, headers_from_text, headers_to_text
 from libs.flow.store import Store
+from libs.flow.timers import TimerRow
 from libs.flow.wire import Incoming, Outgoing, Record
 
 log = structlog.get_logger(__name__)
@@ -149,7 +150,7 @@ class Working:
         self.changes.timers[id] = TimerRow(id, key, due, timer.name, timer.model_dump_json(), cause)
 
     def cancel_timer(self, id: str) -> None:
-        if id in self.changes.timers or self._memory.timers.get(id) is not None:
+        if id in self.changes.timers or self._memory.timers.may_be_set(id):
             self.changes.timers[id] = None
 
     def perform(self, effect: Effect, *, id: str, key: str) -> None:

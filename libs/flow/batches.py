@@ -18,6 +18,7 @@ from libs.flow.flow import Retry
 from libs.flow.memory import Changes, DeadRow, Memory, apply
 from libs.flow.shared import Lost, Shared, Stopped
 from libs.flow.store import Statement
+from libs.flow.timers import read_next
 from libs.flow.wire import Record
 
 log = structlog.get_logger(__name__)
@@ -189,6 +190,8 @@ class Batches:
             with metrics.PUBLISH.labels(self.flow.name).time():
                 await self.shared.publisher.publish(changes.outgoing)
             self.state.outbox.append(first_seq)
+        if self.state.timers.short:
+            await read_next(self.shared.database, self.flow.name, self.index, self.state.timers)
 
     async def _attempt(
         self, records: list[Record], replays: list[DeadRow], poison: dict[Place, str], limit: int
