@@ -3,14 +3,12 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from libs.contracts.vocabulary import Channel
 from libs.workspace.calendars import calendar
 from libs.workspace.credentials import OPTIONAL, REQUIRED, Secret, is_reference
-from libs.workspace.durations import parse_duration
 from libs.workspace.model import (
     Agent,
     Calendar,
@@ -22,7 +20,7 @@ from libs.workspace.model import (
     SlaPolicy,
     Strategy,
 )
-from libs.workspace.reach import TARGETS
+from libs.workspace.promises import sla_policy
 from libs.workspace.reading import (
     Field,
     Place,
@@ -31,14 +29,24 @@ from libs.workspace.reading import (
     Unusable,
     entries,
     hidden,
-    listed,
     listing,
     mapping,
     record,
 )
-from libs.workspace.scalars import as_id, between, flag, one_of, parsed, reference, text, whole
+from libs.workspace.scalars import (
+    CHANNELS,
+    as_id,
+    between,
+    duration,
+    flag,
+    known_channel,
+    one_of,
+    parsed,
+    reference,
+    text,
+    whole,
+)
 
-CHANNELS = tuple(channel for channel in Channel if channel is not Channel.UNKNOWN)
 OPTIONAL_SECTIONS = ("agents", "calendars", "sla_policies")
 SECTIONS = ("inboxes", "queues", "pools", *OPTIONAL_SECTIONS)
 Resolve = Callable[[str], Secret]
@@ -70,7 +78,7 @@ def document(resolve: Resolve) -> Read[Document]:
             "pools": Field(_by_id(_pool), required=True),
             "agents": Field(_by_id(_agent)),
             "calendars": Field(_by_id(calendar)),
-            "sla_policies": Field(_by_id(_sla_policy)),
+            "sla_policies": Field(_by_id(sla_policy)),
         },
     )
 
@@ -88,7 +96,7 @@ def _inbox(id: str, resolve: Resolve) -> Read[Inbox]:
                 "channel": Field(_channel, required=True),
                 "queue": Field(reference("queues"), required=True),
                 "region": Field(parsed(_region)),
-                "reopen_window": Field(_duration()),
+                "reopen_window": Field(duration()),
                 "credentials": Field(_credentials(channel, resolve), required=True),
                 "provider": Field(_PROVIDER),
             },
@@ -104,7 +112,7 @@ def _queue(id: str) -> Read[Queue]:
             "pool": Field(reference("pools"), required=True),
             "skills": Field(_SKILLS),
             "priority": Field(whole(-1_000_000, 1_000_000)),
-            "wrap_up": Field(_duration()),
+            "wrap_up": Field(duration()),
             "sla": Field(reference("sla_policies")),
         },
     )
@@ -115,10 +123,10 @@ def _pool(id: str) -> Read[Pool]:
         lambda **values: Pool(id=id, **values),
         {
             "strategy": Field(one_of(get_args(Strategy))),
-            "reservation_lease": Field(_duration(above_zero=True)),
-            "presence_lease": Field(_duration(above_zero=True)),
-            "grace": Field(_duration()),
-            "decline_memory": Field(_duration()),
+            "reservation_lease": Field(duration(above_zero=True)),
+            "presence_lease": Field(duration(above_zero=True)),
+            "grace": Field(duration()),
+            "decline_memory": Field(duration()),
             "auto_accept": Field(flag),
             "channel_cost": Field(_channel_cost),
         },
@@ -137,30 +145,6 @@ def _agent(id: str) -> Read[Agent]:
             "role": Field(one_of(get_args(Role))),
         },
     )
-
-
-def _sla_policy(id: str) -> Read[SlaPolicy]:
-    def read(reading: Reading, place: Place) -> SlaPolicy:
-        policy = record(
-            lambda **values: SlaPolicy(id=id, **values),
-            {target: Field(_duration(above_zero=True)) for target in TARGETS}
-            | {"warn_at": Field(_fractions), "calendar": Field(reference("calendars"))},
-        )(reading, place)
-        if all(getattr(policy, target) is None for target in TARGETS):
-            raise Unusable(f"expected at least one of {listed(TARGETS)}")
-        return policy
-
-    return read
-
-
-def _duration(*, above_zero: bool = False) -> Read[timedelta]:
-    def parse(value: str) -> timedelta:
-        duration = parse_duration(value)
-        if above_zero and not duration:
-            raise ValueError("expected a duration above zero")
-        return duration
-
-    return parsed(parse)
 
 
 def _channel(reading: Reading, place: Place) -> Channel:
@@ -214,20 +198,10 @@ def _address(value: str) -> str:
     return value.rstrip("/")
 
 
-def _fractions(reading: Reading, place: Place) -> tuple[float, ...]:
-    return tuple(sorted(set(listing(between(0, 1))(reading, place))))
-
-
 def _channel_cost(reading: Reading, place: Place) -> dict[Channel, int]:
     """Channels that are not named cost one unit."""
-    given = mapping(_known_channel, lambda _: whole(0, 10_000))(reading, place)
+    given = mapping(known_channel, lambda _: whole(0, 10_000))(reading, place)
     return dict.fromkeys(Channel, 1) | given
-
-
-def _known_channel(value: str) -> Channel:
-    if value not in CHANNELS:
-        raise ValueError(f"expected {listed(CHANNELS)}")
-    return Channel(value)
 
 
 _SKILLS: Read[dict[str, int]] = mapping(as_id, lambda _: whole(1, 5))
