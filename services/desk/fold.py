@@ -49,6 +49,7 @@ CONVERSATION: Mapping[type[c.ConversationEvent], Callable[[Any, Pools], Fields]]
     c.ConversationTransferred: lambda e, pools: (
         {"queue": e.queue} | ({"pool": pools[e.queue]} if e.queue in pools else {})
     ),
+    c.ConversationPrioritised: lambda e, _: {"priority": e.priority},
     c.ConversationTagged: lambda e, _: {"tags": tuple(_plain(tag) or "" for tag in e.tags)},
 }
 """Which fields of the conversation an event sets, besides its version."""
@@ -108,6 +109,11 @@ CLOCK: Mapping[type[s.ClockEvent], Callable[[Any, Clock | None], Fields | None]]
     },
     s.ClockWarned: lambda e, _: {"state": ClockState.WARNED, "fraction": e.fraction},
     s.ClockBreached: lambda _e, _: {"state": ClockState.BREACHED},
+    s.ClockRetargeted: lambda _e, known: {
+        "state": ClockState.PAUSED if known and known.state is ClockState.PAUSED else ClockState.RUNNING,
+        "fraction": None,
+    },
+    s.ClockEscalated: lambda _e, known: {"state": known.state} if known else {},
     s.ClockMet: lambda _e, _: None,
     s.ClockCancelled: lambda _e, _: None,
 }

@@ -7,11 +7,14 @@ from libs.contracts.payloads.assignments import (
     WorkQueued,
     WorkWrapping,
 )
+from libs.contracts.payloads.commands import MigrateClocks
 from libs.contracts.payloads.conversations import (
     ConversationOpened,
+    ConversationPrioritised,
     ConversationReopened,
     ConversationResolved,
     ConversationSnoozed,
+    ConversationTagged,
     ConversationTransferred,
     MessageQueued,
     MessageReceived,
@@ -19,9 +22,11 @@ from libs.contracts.payloads.conversations import (
 from libs.contracts.payloads.sla import (
     ClockBreached,
     ClockCancelled,
+    ClockEscalated,
     ClockMet,
     ClockPaused,
     ClockResumed,
+    ClockRetargeted,
     ClockStarted,
     ClockWarned,
 )
@@ -53,9 +58,12 @@ def flow(workspace: Workspace) -> Flow:
                 ConversationResolved: on.on_conversation_resolved,
                 ConversationSnoozed: on.on_conversation_snoozed,
                 ConversationTransferred: on.on_conversation_transferred,
+                ConversationTagged: on.on_conversation_tagged,
+                ConversationPrioritised: on.on_conversation_prioritised,
                 MessageReceived: on.on_message_received,
                 MessageQueued: on.on_message_queued,
             },
+            "sla-commands": {MigrateClocks: on.on_migrate_clocks},
             "assignments": {
                 WorkAssigned: on.on_work_assigned,
                 WorkQueued: on.on_work_given_up,
@@ -70,7 +78,9 @@ def flow(workspace: Workspace) -> Flow:
                 ClockStarted,
                 ClockPaused,
                 ClockResumed,
+                ClockRetargeted,
                 ClockWarned,
+                ClockEscalated,
                 ClockBreached,
                 ClockMet,
                 ClockCancelled,

@@ -225,8 +225,10 @@ CHANGES = {
     "policy without target": (
         "agents:\n",
         "sla_policies:\n  kosong: {}\nagents:\n",
-        "sla_policies.kosong: a mapping — expected at least one of first_response, next_response, "
-        "resolution, time_to_assignment or periodic_update",
+        (
+            "sla_policies.kosong: a mapping — expected at least one of first_response, next_response, "
+            "resolution, time_to_assignment or periodic_update"
+        ),
     ),
     "key that is a list": ("id: toko\n", "id: toko\n? [a, b]\n: 1\n", "2:3 (a key): is no key"),
 }

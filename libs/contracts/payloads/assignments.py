@@ -52,6 +52,17 @@ class WorkReprioritised(Payload):
     occurred_at: Time
 
 
+class WorkEscalated(Payload):
+    """An SLA policy's order: the supervisor gets the work whatever the capacity says; the result is labelled as forced."""
+
+    type = "work.escalated.v1"
+    work_item_id: str
+    pool: str
+    agent_id: str
+    policy: str
+    occurred_at: Time
+
+
 class Candidate(Value):
     """One agent in a decision; `rejected` is the first reason in words, None for an eligible one."""
 
