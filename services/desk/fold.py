@@ -49,7 +49,6 @@ CONVERSATION: Mapping[type[c.ConversationEvent], Callable[[Any, Pools], Fields]]
     c.ConversationTransferred: lambda e, pools: (
         {"queue": e.queue} | ({"pool": pools[e.queue]} if e.queue in pools else {})
     ),
-    c.ConversationPrioritised: lambda e, _: {"priority": e.priority},
     c.ConversationTagged: lambda e, _: {"tags": tuple(_plain(tag) or "" for tag in e.tags)},
 }
 """Which fields of the conversation an event sets, besides its version."""
@@ -133,6 +132,8 @@ def conversation_after(
     fields = CONVERSATION[kind](event, pools) if kind in CONVERSATION else {}
     if base.state is ConversationState.UNKNOWN and kind is c.MessageReceived:
         fields = {"state": ConversationState.OPEN}  # only an open conversation receives
+    if isinstance(event, c.ConversationPrioritised):
+        fields = {"priority": max(base.priority, event.priority)}
     if _ours(cause):
         fields["commands"] = remembered(base.commands, Done(cause, event.type, event.version))
     now = replace(

@@ -93,7 +93,7 @@ def _conversation(event: Payload) -> str:
         case talk.ConversationTagged():
             return f"Tags: {', '.join(event.tags) or 'none'}"
         case talk.ConversationPrioritised():
-            return f"Priority {event.priority}"
+            return f"Priority raised to {event.priority}"
         case talk.CommandRefused():
             return f"Command refused: {event.text or event.code}"
         case _:

@@ -83,7 +83,11 @@ class Handlers:
         if row is None or row.contact_point_id != event.key:
             return Drop("unknown_conversation")
         conversation = turn.store.fold(row).conversation
-        policies = self._known.may_hold(row.inbox_id, conversation.queue, turn.store.pin_calendar)
+        pin = turn.store.pin_calendar
+        if event.data.policies:
+            policies = self._known.may_hold(row.inbox_id, conversation.queue, pin)
+        else:
+            policies = self._known.on_newest_calendars(conversation.may_hold, pin)
         at = event.envelope.time
         _add(turn, row, Fact(Kind.MIGRATED, at, _number(at), policies=policies))
         return None

@@ -1,6 +1,6 @@
 """This file makes of the workspace's policies those that may hold for a conversation, with calendars and steps resolved."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -30,6 +30,14 @@ class KnownPolicies:
             self._fitting[inbox, queue] = tuple(self._those_of(inbox, queue))
         return tuple(
             self._policy(policy, pin(policy.calendar), named) for policy, named in self._fitting[inbox, queue]
+        )
+
+    def on_newest_calendars(self, pinned: Iterable[Policy], pin: Pin) -> tuple[Policy, ...]:
+        """As they were pinned, but on the calendar that each has now; one that the workspace has no more keeps its own."""
+        now = self._workspace.sla_policies
+        return tuple(
+            replace(policy, calendar=pin(now[policy.id].calendar)) if policy.id in now else policy
+            for policy in pinned
         )
 
     def priority(self, queue: str) -> int:

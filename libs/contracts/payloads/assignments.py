@@ -50,6 +50,8 @@ class WorkReprioritised(Payload):
     priority: int | None = None
     due_at: Time | None = None
     occurred_at: Time
+    least_priority: int | None = None
+    """Raises the priority to this where it is lower."""
 
 
 class WorkEscalated(Payload):

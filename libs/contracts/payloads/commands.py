@@ -94,9 +94,11 @@ class ForceAssign(AgentCommand):
 
 
 class MigrateClocks(Payload):
-    """The open clocks of a conversation go on under the policies and calendars that the workspace has when this is read."""
+    """The open clocks of a conversation go on under the calendars that the workspace has when this is read."""
 
     type = "migrate_clocks.v1"
     conversation_id: str
     contact_point_id: str
     ordered_by: str
+    policies: bool = False
+    """And under its policies: other targets, warnings and steps too."""

@@ -60,7 +60,7 @@ class ConversationTagged(ConversationEvent):
 
 
 class ConversationPrioritised(ConversationEvent):
-    """Its work, where there is some, has this priority from now on."""
+    """Raised: it has at least this priority from now on, until it comes to another queue."""
 
     type = "conversation.prioritised.v1"
     by: Author

@@ -12,6 +12,7 @@ from libs.contracts.payloads.assignments import (
     WorkAssigned,
     WorkCancelled,
     WorkCompleted,
+    WorkEscalated,
     WorkQueued,
     WorkReprioritised,
     WorkRequested,
@@ -52,6 +53,7 @@ def flow(workspace: Workspace) -> Flow:
                 WorkRequested: on.on_work_requested,
                 WorkWithdrawn: on.on_work_withdrawn,
                 WorkReprioritised: on.on_work_reprioritised,
+                WorkEscalated: on.on_work_escalated,
             },
             "agent-commands": {
                 SetPresence: on.on_set_presence,

@@ -5,7 +5,7 @@ Warned, escalated and breached are no states: they say which shares of the targe
 
 New terms (another queue, policy, priority or calendar): the open time used up so far stays used up, and the deadline is
 where the rest of the new target is; what the new target allows and is used up already is due at the change, not before. A
-breach that has happened is not moved: terms that come after it do not count for this clock.
+breach that has happened, be it at that very moment, is not moved: terms that come after it do not count for this clock.
 """
 
 from collections.abc import Iterator
@@ -125,7 +125,7 @@ class Clock:
         """The number of the terms that count: the latest, but for what came after a breach."""
         for number, (until, _) in enumerate(self.earlier):
             moment, used_up = self._walk(number, WHOLE, calendars)
-            if used_up and moment < until:
+            if used_up and moment <= until:
                 return number
         return len(self.earlier)
 
@@ -159,7 +159,7 @@ class Clock:
             for share in self.numbered(number).shares:
                 moment, used_up = self._walk(number, share, calendars)
                 until = self.earlier[number][0] if number < last else None
-                if not used_up or moment > reached or (until is not None and moment >= until):
+                if not used_up or moment > reached or (until is not None and moment > until):
                     continue
                 if moment != since or share not in given:
                     found.append(Mark(since, share, moment))
@@ -188,10 +188,10 @@ class Clock:
             return self
         return replace(self._of(terms), earlier=(*self.earlier, (at, self.terms)))
 
-    def as_of(self, at: datetime) -> "Clock":
-        """The clock as it was known at a moment of its life, running."""
+    def as_of(self, at: datetime, terms: int | None = None) -> "Clock":
+        """The clock as it was known at a moment of its life, running; under the terms of a number, or the last of then."""
         past = tuple(pause for pause in self.pauses if pause.end is not None and pause.end <= at)
-        kept = tuple(change for change in self.earlier if change[0] <= at)
+        kept = tuple(change for change in self.earlier if change[0] <= at)[:terms]
         found = self if len(kept) == len(self.earlier) else self._of(self.numbered(len(kept)))
         return replace(found, earlier=kept, pauses=past, state=State.RUNNING, ended_at=None)
 

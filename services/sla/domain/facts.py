@@ -26,7 +26,7 @@ class Kind(StrEnum):
     MERGED = "merged"
     """Goes on in another conversation."""
     MIGRATED = "migrated"
-    """The policies and calendars that the workspace has now hold for it, by somebody's order."""
+    """Calendars, or policies too, that the workspace has now hold for it, by somebody's order."""
     ASSIGNED = "assigned"
     """An agent got its work."""
 

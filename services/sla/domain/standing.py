@@ -127,17 +127,19 @@ def _new(known: Standing | None, clock: Clock, after: Standing, calendars: Calen
     marked = known.marked if known else frozenset()
     fresh = [mark for mark in after.marks if (mark.since, mark.share) not in marked]
     for mark in fresh:
-        terms = _terms(clock, mark)
+        number = _number(after, mark)
+        terms = clock.numbered(number)
         if mark.share in terms.warn_at:
-            due = _due(clock, mark.at, calendars)
+            due = clock.as_of(mark.at, number).due_at(calendars)
             yield Happening(Happened.WARNED, mark.at, due, mark.share, policy=terms.policy)
     if after.breached and not (known and known.breached and known.due_at == after.due_at):
         yield Happening(Happened.BREACHED, after.due_at, after.due_at)
     for mark in fresh:
-        terms = _terms(clock, mark)
+        number = _number(after, mark)
+        terms = clock.numbered(number)
         for share, step in terms.steps:
             if share == mark.share:
-                due = _due(clock, mark.at, calendars)
+                due = clock.as_of(mark.at, number).due_at(calendars)
                 yield Happening(Happened.ESCALATED, mark.at, due, share, policy=terms.policy, step=step)
     if clock.open or known is None:
         yield from _pauses(known.pauses if known else (), clock, calendars)
@@ -146,9 +148,9 @@ def _new(known: Standing | None, clock: Clock, after: Standing, calendars: Calen
         yield Happening(what, clock.ended_at, after.due_at)
 
 
-def _terms(clock: Clock, mark: Mark) -> Terms:
-    # Of terms that began at one moment the last ones count.
-    return clock.numbered(0 if mark.since is None else bisect_right(clock.changes, mark.since))
+def _number(after: Standing, mark: Mark) -> int:
+    """Of the terms of a mark. Of those that began at one moment the last ones count."""
+    return 0 if mark.since is None else bisect_right(after.changes, mark.since)
 
 
 def _changes(

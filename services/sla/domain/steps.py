@@ -14,7 +14,7 @@ An answer is what a person of ours says; with `human_only: false` what a bot or 
 Reopening   of a resolved conversation: all policies are those that the workspace has then. Out of a snooze: clocks go on.
 Transfer    the policies of the other queue hold from then on; one that held before keeps the version that was pinned.
 Priority, tags    the policy that rules may be another, or its target.
-Migration   as a transfer to the queue where it is, with all policies and calendars as the workspace has them now.
+Migration   calendars, or policies too, are those that the workspace has now.
 Merge       the clocks of the conversation that was merged away are cancelled; those of the one it goes on in stay.
 
 Where another policy or target rules after one of the last five, a running clock goes on under the new terms (`clock.py` says
@@ -87,11 +87,11 @@ def _transferred(before: Conversation, fact: Fact) -> Conversation:
 
 
 def _changed(before: Conversation, fact: Fact) -> Conversation:
-    """Tags or the priority are others."""
+    """Other tags, or the priority is raised."""
     return _under_new_terms(
         replace(
             before,
-            priority=before.priority if fact.priority is None else fact.priority,
+            priority=before.priority if fact.priority is None else max(before.priority, fact.priority),
             tags=before.tags if fact.tags is None else fact.tags,
         ),
         fact,

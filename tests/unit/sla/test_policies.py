@@ -257,7 +257,9 @@ def test_a_change_of_priority_takes_its_target_and_keeps_the_time_used_up() -> N
     policy = replace(PLAIN, by_priority=((FIRST, ((5, 8 * MINUTE),)),))
     story = Story(policy).add(Kind.PRIORITISED, 3, priority=7)
     assert story.one().due_at(ALL_HOURS) == minute(8)
-    story.add(Kind.PRIORITISED, 5, priority=0)
+    story.add(Kind.PRIORITISED, 4, priority=1)
+    assert story.one().changes == (minute(3),), "raised, never lowered by it"
+    story.add(Kind.TRANSFERRED, 5, queue="b", policies=(policy,), priority=0)
     assert story.one().due_at(ALL_HOURS) == minute(15)
     assert story.one().changes == (minute(3), minute(5))
 
@@ -296,6 +298,11 @@ def test_pauses_before_a_change_do_not_count_as_used_up() -> None:
     policy = replace(PLAIN, by_priority=((SOLVED, ((5, 100 * MINUTE),)),))
     story = Story(policy).add(Kind.SNOOZED, 10).add(Kind.REOPENED, 60).add(Kind.PRIORITISED, 70, priority=5)
     assert story.one(SOLVED).due_at(ALL_HOURS) == minute(150)
+
+
+def test_a_transfer_at_the_very_moment_of_the_breach_does_not_undo_it() -> None:
+    story = Story(PLAIN).add(Kind.TRANSFERRED, 15, queue="b", policies=(LONG,))
+    assert spoken(story.one(), 60)[-1] == (Happened.BREACHED, 15)
 
 
 def test_a_warning_that_was_given_is_not_given_again_at_the_change_but_before_a_later_deadline() -> None:
