@@ -94,6 +94,6 @@ def build(runtime: Runtime[Settings]) -> App:
     bearer = Bearer(runtime.settings.jwt_secret, workspace=runtime.workspace.id, time=runtime.time)
     return App(
         flows=[flow(runtime.workspace)],
-        api=routes(reads, bearer),
+        api=routes(reads, bearer, {p.id: p.calendar for p in runtime.workspace.sla_policies.values()}),
         background=[lambda: running("gauges", watch_open_clocks(reads, runtime.time), runtime.died)],
     )
