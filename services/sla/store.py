@@ -208,6 +208,16 @@ class Reads:
             return await self._database.fetch(self._sql["next_due"], limit)
         return await self._database.fetch(self._sql["next_due_of_queue"], limit, queue)
 
+    async def definitions(self) -> list[tuple[str, Definition]]:
+        """Every calendar version that a clock has pinned."""
+        rows = await self._database.fetch("select version, definition from calendar")
+        return [(row["version"], _DEFINITION.validate_json(row["definition"])) for row in rows]
+
+    async def conversations_on_other_calendars(self, policies: Sequence[str], version: str) -> list[Any]:
+        """Rows of conversations with open clocks of these policies that do not have this version."""
+        sql = self._sql["conversations_on_other_calendars"]
+        return await self._database.fetch(sql, list(policies), version)
+
     async def open_clocks(self, now: datetime, soon: datetime) -> list[Any]:
         """Rows of (metric, policy, open, due until `soon`, overdue)."""
         return await self._database.fetch(self._sql["open_clocks"], now, soon)
