@@ -156,7 +156,11 @@ def _start(walk: _Walk, metric: str, at: datetime, event: Any) -> None:
 
 
 def _verdict(clock: Clock, calendar: Calendar, until: datetime) -> Verdict:
-    warned = {share: _crossed(clock, share, calendar, until) for share in clock.policy.warn_at}
+    warned = {
+        share: _crossed(clock, share, calendar, until)
+        for share in clock.policy.warn_at
+        if isinstance(share, float)
+    }
     return Verdict(
         clock.metric,
         clock.started_at,
