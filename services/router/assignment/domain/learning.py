@@ -6,7 +6,7 @@ repeated. What is observed is kept by cells, each a row of its own, so that a cr
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -17,6 +17,8 @@ DOUBT = 100.0
 """Observations' worth of the assumption that level does not matter; a gap must show against it."""
 LONGEST_EFFECT = 1.0
 """Bound on the logarithm of a handle time's multiple."""
+ROUNDS = 25
+"""Of the alternation; what is left to gain after them is far below what chance leaves."""
 DEMAND, HANDLING = "demand", "handling"
 
 Demand = tuple[str, tuple[tuple[str, int], ...]]
@@ -114,11 +116,6 @@ class Learning:
         self._cells[key] = self._changed[key] = cell
 
     def _conclude(self) -> Figures:
-        """Effects by level: mean deviation from each skill's own mean, pooled over skills, drawn to 0 by DOUBT.
-
-        Differences within a skill are what is looked at: that one topic takes longer than another says nothing about
-        levels. For two levels the difference of their effects is an unbiased estimate but for the drawing to 0.
-        """
         demand: dict[Demand, float] = {}
         by_skill: dict[str, dict[int, Cell]] = {}
         for (kind, name), cell in sorted(self._cells.items()):
@@ -129,17 +126,25 @@ class Learning:
                 demand[queue, tuple(sorted(skills.items()))] = cell.past_n
             else:
                 skill, _, at = name.rpartition(":")
-                by_skill.setdefault(skill, {})[int(at)] = cell
-        n: dict[int, float] = {}
-        total: dict[int, float] = {}
-        for skill, levels in by_skill.items():
-            if skill not in self._graded:
-                continue
-            mean = sum(c.past_total for c in levels.values()) / sum(c.past_n for c in levels.values())
-            for level, cell in levels.items():
-                n[level] = n.get(level, 0.0) + cell.past_n
-                total[level] = total.get(level, 0.0) + cell.past_total - cell.past_n * mean
-        effects = {
-            level: max(-LONGEST_EFFECT, min(LONGEST_EFFECT, total[level] / (n[level] + DOUBT))) for level in n
-        }
-        return Figures(effects, demand)
+                if skill in self._graded:
+                    by_skill.setdefault(skill, {})[int(at)] = cell
+        return Figures(level_effects(list(by_skill.values())), demand)
+
+
+def level_effects(skills: Sequence[Mapping[int, Cell]]) -> dict[int, float]:
+    """Effects of levels on the logarithm of handle time, where each skill has a mean of its own.
+
+    Least squares of the additive model skill + level, by alternating means, with DOUBT observations that say 0 at each
+    level. Only differences within a skill tell: that one topic takes longer than another says nothing about levels.
+    """
+    effects = {level: 0.0 for levels in skills for level in sorted(levels)}
+    for _ in range(ROUNDS):
+        n, total = dict.fromkeys(effects, DOUBT), dict.fromkeys(effects, 0.0)
+        for levels in skills:
+            rest = sum(c.past_total - c.past_n * effects[level] for level, c in levels.items())
+            mean = rest / sum(c.past_n for c in levels.values())
+            for level, c in levels.items():
+                n[level] += c.past_n
+                total[level] += c.past_total - c.past_n * mean
+        effects = {level: total[level] / n[level] for level in effects}
+    return {level: max(-LONGEST_EFFECT, min(LONGEST_EFFECT, effect)) for level, effect in effects.items()}

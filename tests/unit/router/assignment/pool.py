@@ -12,6 +12,7 @@ from services.router.assignment.domain import inputs
 from services.router.assignment.domain.agents import AgentState
 from services.router.assignment.domain.decisions import AgentChange, Answer, Decision, Forget, Remind
 from services.router.assignment.domain.engine import Engine
+from services.router.assignment.domain.learning import Cell
 from services.router.assignment.domain.policy import AgentSpec, Policy
 from services.router.assignment.domain.work import WorkItem
 
@@ -168,6 +169,7 @@ class Pool:
         self.reminders: dict[str, Remind] = {}
         self.items: dict[str, WorkItem] = {}
         self.agents: dict[str, AgentState] = {}
+        self.cells: dict[tuple[str, str], Cell] = {}
         self.ledger = Ledger(policy)
         self.asked: set[str] = set()
         self.first_policy = policy
@@ -197,6 +199,7 @@ class Pool:
         for item in changes.ended:
             self.items.pop(item.work_item_id, None)
         self.agents |= {agent.agent_id: agent for agent in changes.agents}
+        self.cells |= {(cell.kind, cell.name): cell for cell in changes.learned}
         assert self.engine.check() == []
         assert set(self.ledger.live) == set(self.engine.book.items)
 
@@ -230,7 +233,11 @@ class Pool:
             self.ledger.policy = policy
             self.history.append((policy, self.now, self.now, []))
         self.engine = Engine(
-            policy or self.engine.book.policy, 0, list(self.items.values()), list(self.agents.values())
+            policy or self.engine.book.policy,
+            0,
+            list(self.items.values()),
+            list(self.agents.values()),
+            list(self.cells.values()),
         )
 
     # -- short forms --------------------------------------------------------------------------------------------------
