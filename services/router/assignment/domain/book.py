@@ -98,12 +98,14 @@ class Book:
             known = self._limits[agent_id] = Limits(capacity, caps, self.policy.interruptible)
         return known
 
-    def shortage(
-        self, agent_id: str, channel: Channel, units: int, *, interrupting: bool = True
-    ) -> str | None:
-        """Why the agent has no room for one more conversation, in words; None where they have."""
+    def fits(self, agent_id: str, channel: Channel, units: int, *, interrupting: bool = True) -> bool:
+        """Whether the agent has room for one more conversation; with `interrupting` also by putting other work aside."""
         load = self.ledger.load(agent_id)
-        return self.limits(agent_id).shortage(load, channel, units, interrupting=interrupting)
+        return self.limits(agent_id).fits(load, channel, units, interrupting=interrupting)
+
+    def shortage(self, agent_id: str, channel: Channel, units: int) -> str | None:
+        """Why the agent has no room for it, in words; None where they have."""
+        return self.limits(agent_id).shortage(self.ledger.load(agent_id), channel, units)
 
     def is_free(self, agent_id: str) -> bool:
         """Available, of this pool, and with room for something."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from heapq import merge
 from itertools import islice
 
-from libs.contracts.vocabulary import Presence
+from libs.contracts.vocabulary import Channel, Presence
 from services.router.assignment.domain.book import Book
 from services.router.assignment.domain.decisions import Candidate, Explanation
 from services.router.assignment.domain.strategies import WaitingKey
@@ -42,7 +42,7 @@ def _first_agent(book: Book, item: WorkItem, needs: Requirement, *, interrupting
             agent_id = key[-1]
             if item.not_for(agent_id):
                 continue
-            if book.shortage(agent_id, item.channel, item.units, interrupting=interrupting) is None:
+            if book.fits(agent_id, item.channel, item.units, interrupting=interrupting):
                 best = key
                 break
     return best[-1] if best else None
@@ -53,8 +53,12 @@ def best_item(book: Book, agent_id: str) -> WorkItem | None:
     if not book.is_free(agent_id):
         return None
     best: WaitingKey | None = None
+    room: dict[tuple[Channel, int], bool] = {}
     for line in book.roster.lines_for(agent_id):
-        if book.shortage(agent_id, line.needs.channel, line.needs.units) is None:
+        needs = line.needs.channel, line.needs.units
+        if needs not in room:
+            room[needs] = book.fits(agent_id, *needs)
+        if room[needs]:
             best = _first(book, agent_id, line.keys, best)
     return book.items[best[-1]] if best else None
 
@@ -121,7 +125,7 @@ def _can_take(book: Book, agent_id: str, item: WorkItem, needs: Requirement) -> 
     return (
         book.is_free(agent_id)
         and not item.not_for(agent_id)
-        and book.shortage(agent_id, item.channel, item.units) is None
+        and book.fits(agent_id, item.channel, item.units)
         and book.roster.serves(agent_id, needs)
     )
 

@@ -285,26 +285,30 @@ class Step:
                 self.decisions.append(Queued(item, reason, explanation))
 
     def _broaden(self) -> None:
-        """Offer what was offered in this step to more agents, where the pool says so.
+        """Offer what was offered in this step to more agents, where the pool says so, one each in turn.
 
         After everything that waits was matched: nobody is kept from an item of their own by being the second for another.
         """
-        at_once, open_for_more = (
-            self.policy.offers_at_once,
-            list(self._offered) if self.policy.offers_at_once > 1 else [],
-        )
-        while open_for_more:
-            left = []
-            for work_item_id in open_for_more:
-                item = self.book.items[work_item_id]
-                if item.state is not WorkState.OFFERED or len(item.reservations) >= at_once:
-                    continue
-                chosen = best_agent(self.book, item)
-                if chosen:
-                    explanation = self._explain(item, chosen, f"offered to {len(item.reservations)} more")
-                    self.offer(item, chosen, explanation)
-                    left.append(work_item_id)
-            open_for_more = left
+        turn = list(self._offered) if self.policy.offers_at_once > 1 else []
+        while turn:
+            turn = [work_item_id for work_item_id in turn if self._offer_to_one_more(work_item_id)]
+
+    def _offer_to_one_more(self, work_item_id: str) -> bool:
+        item = self.book.items.get(work_item_id)
+        if item is None or item.state is not WorkState.OFFERED:
+            return False
+        standing = len(item.reservations)
+        chosen = best_agent(self.book, item) if standing < self.policy.offers_at_once else None
+        if chosen is None or self._interrupts(item, chosen):
+            return False
+        self.offer(item, chosen, self._explain(item, chosen, f"offered to {standing} more"))
+        return True
+
+    def _interrupts(self, item: WorkItem, agent_id: str) -> bool:
+        """Whether the agent has room for it only by putting other work aside."""
+        if not self.policy.interruptible:
+            return False
+        return not self.book.fits(agent_id, item.channel, item.units, interrupting=False)
 
     def _match(self, item: WorkItem) -> str | None:
         """Who gets a waiting item now; nobody where its queue does not offer work by itself."""
@@ -313,6 +317,8 @@ class Step:
     def _explain(self, item: WorkItem, chosen: str | None, note: str | None = None) -> Explanation:
         if note is None and chosen is None and not self.book.offers_itself(requirement(item)):
             note = f"queue {item.queue} is {self.policy.mode(item.queue)}: waits to be taken"
+        if note is None and chosen is not None and self._interrupts(item, chosen):
+            note = "goes past the capacity: interrupts other work"
         return explain(self.book, item, self.now, chosen, note)
 
     def _give(self, item: WorkItem, agent_id: str, explanation: Explanation) -> None:
