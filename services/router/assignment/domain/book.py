@@ -91,17 +91,18 @@ class Book:
 
     def limits(self, agent_id: str) -> Limits:
         """What the agent may hold now."""
-        capacity, known = self.agents[agent_id].capacity, self._limits.get(agent_id)
-        if known is None or known.capacity != capacity:
+        known = self._limits.get(agent_id)
+        if known is None:
             spec = self.policy.agents.get(agent_id)
             caps = spec.caps if spec else {}
+            capacity = self.agents[agent_id].capacity
             known = self._limits[agent_id] = Limits(capacity, caps, self.policy.interruptible)
         return known
 
     def fits(self, agent_id: str, channel: Channel, units: int, *, interrupting: bool = True) -> bool:
         """Whether the agent has room for one more conversation; with `interrupting` also by putting other work aside."""
-        load = self.ledger.load(agent_id)
-        return self.limits(agent_id).fits(load, channel, units, interrupting=interrupting)
+        load, limits = self.ledger.load(agent_id), self.limits(agent_id)
+        return limits.fits(load, channel, units, interrupting=interrupting)
 
     def shortage(self, agent_id: str, channel: Channel, units: int) -> str | None:
         """Why the agent has no room for it, in words; None where they have."""
@@ -132,6 +133,9 @@ class Book:
             self._place(agent_id)
 
     def put_agent(self, agent: AgentState) -> None:
+        before = self.agents.get(agent.agent_id)
+        if before is None or before.capacity != agent.capacity:
+            self._limits.pop(agent.agent_id, None)
         self.agents[agent.agent_id] = agent
         self._changed_agents[agent.agent_id] = agent
         self._saved_heartbeat[agent.agent_id] = agent.heartbeat_at

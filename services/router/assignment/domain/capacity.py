@@ -71,6 +71,9 @@ class Limits:
 
         Without `interrupting` it must fit beside all that is there.
         """
+        # First the common case: an explanation asks this of dozens of agents.
+        if not self.caps and load.units + units <= self.capacity:
+            return True
         if self.caps and load.conversations(channel) >= self.caps.get(channel, UNCAPPED):
             return False
         if load.units + units <= self.capacity:

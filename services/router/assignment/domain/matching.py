@@ -84,7 +84,7 @@ def rejection(book: Book, item: WorkItem, agent_id: str, now: datetime) -> str |
         return short
     if item.declined and agent_id in item.declined:
         return f"declined {max(0, int((now - item.declined[agent_id]).total_seconds()))} s ago"
-    if item.not_for(agent_id):
+    if (item.reservations or item.agent_id) and item.not_for(agent_id):
         return "holds it" if item.agent_id == agent_id else "offered already"
     return None
 
