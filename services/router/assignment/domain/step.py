@@ -163,12 +163,15 @@ class Step:
         *,
         reservation: str | None = None,
         forced_by: str | None = None,
+        by_request: bool = False,
     ) -> None:
         previous = item.agent_id
         item = self._next(item, Move.ASSIGN, at, agent_id=agent_id, reservations=(), released=False)
         self._loose.pop(item.work_item_id, None)
         taken_over_from = previous if reservation else None
-        self.decisions.append(Assigned(item, agent_id, explanation, reservation, forced_by, taken_over_from))
+        self.decisions.append(
+            Assigned(item, agent_id, explanation, reservation, forced_by, taken_over_from, by_request)
+        )
         if forced_by or self.policy.interruptible:
             self.book.settle_over(agent_id, raised=True)
         self.touch(agent_id, item.changed_at)
