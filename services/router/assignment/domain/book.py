@@ -45,7 +45,7 @@ class Book:
         """Lines of queues that do not offer their work by themselves: no freed agent looks at them."""
         self.waiting = Waiting(self._open)
         self.over: dict[str, int] = {}
-        """Agent -> units above capacity that a forced assignment or a lowered capacity left."""
+        """Agent -> units above capacity, left by force, a lowered capacity, a woken conversation or an interruption."""
         self.turn = 0
         self._order = STRATEGIES[policy.strategy]
         self.ledger = Ledger()
@@ -156,7 +156,7 @@ class Book:
                 self._changed_agents[agent.agent_id] = agent
 
     def settle_over(self, agent_id: str, *, raised: bool = False) -> None:
-        """What is above capacity is let stand where it was forced (`raised`), and never grows by itself."""
+        """What is above capacity is let stand where a rule allowed it (`raised`), and never grows by itself."""
         above = max(0, self.load(agent_id) - self.agents[agent_id].capacity)
         allowed = above if raised else min(above, self.over.get(agent_id, 0))
         if allowed:
