@@ -78,7 +78,7 @@ async def test_the_first_of_several_to_accept_has_it_also_after_a_crash(postgres
         assert await loads(h) == {"ayu": 0, "budi": 1, "citra": 0}
 
 
-async def test_two_accepts_in_one_batch_assign_once(postgres_dsn: str) -> None:
+async def test_of_two_accepts_the_first_on_the_log_has_it(postgres_dsn: str) -> None:
     async with harness(postgres_dsn, workspace(Pool(POOL, offers_at_once=2))) as h:
         await available(h, "ayu", "budi")
         reservations = offers(await work(h, "1"))

@@ -67,8 +67,12 @@ def story(name: str = "1") -> list[Payload]:
         talk.clock(s.ClockStarted, Metric.RESOLUTION),
         talk.work(a.WorkQueued),
         talk.work(a.ReservationOffered, agent_id="ayu"),
+        talk.work(a.ReservationOffered, agent_id="budi", reservation_id="rsv_2"),
         talk.work(a.ReservationAccepted, agent_id="ayu"),
+        talk.work(a.ReservationRescinded, agent_id="budi", reservation_id="rsv_2"),
         talk.work(a.WorkAssigned, agent_id="ayu"),
+        talk.work(a.WorkIdled, agent_id="ayu"),
+        talk.work(a.ReservationOffered, agent_id="budi", reservation_id="rsv_3", held_by="ayu"),
         talk.answered("selamat pagi"),
         talk.status(f"msg_{talk.conversation_id}_2", MessageStatus.DELIVERED),
         talk.clock(s.ClockMet),
@@ -92,6 +96,13 @@ async def test_the_projection_and_the_live_view_agree_after_every_crash(desk: De
     assert found.text == expected
     assert found.pool == "support"
     assert await desk.dead() == 0
+
+
+async def test_a_conversation_is_listed_for_its_holder_and_for_whom_it_is_offered(desk: Desk) -> None:
+    await desk.give(*story())
+    for agent_id, count in (("ayu", 1), ("budi", 1), ("citra", 0)):
+        found = json.loads(await page(desk.h.database, Filter(agent=agent_id), after=None, limit=5))
+        assert len(found["conversations"]) == count, agent_id
 
 
 async def test_topics_may_be_read_in_any_order(desk: Desk) -> None:

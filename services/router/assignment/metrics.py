@@ -30,7 +30,7 @@ ASSIGNED = Histogram(
     ["queue", "way"],
     buckets=(0.01, 0.05, 0.25, 1, 5, 15, 30, 60, 120, 300, 900, 3600),
 )
-"""way: accepted, direct (auto-accept), forced"""
+"""way: accepted, direct (auto-accept), pulled, forced; work that is taken over from another agent has not waited"""
 REFUSED = Counter("sambung_router_agent_commands_refused_total", "Agent commands refused, by code", ["code"])
 
 

@@ -124,9 +124,9 @@ class Screen:
                 pass
 
     def _tidy(self) -> None:
-        """A conversation is on the screen while some work item of it is the agent's."""
+        """A conversation is on the screen while some work item of it is the agent's, or is offered to them."""
         for shown in list(self.conversations.values()):
-            if all(w.agent_id != self.agent_id for w in shown.work.values()):
+            if all(self.agent_id not in w.agents for w in shown.work.values()):
                 del self.conversations[shown.id]
 
     def state(self) -> dict[str, Any]:

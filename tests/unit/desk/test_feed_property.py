@@ -39,6 +39,9 @@ class World:
         self._item: dict[str, int] = defaultdict(int)
         self._work: dict[str, tuple[str, str]] = {}
         """Conversation -> (state of its work item, agent)."""
+        self._asked: dict[str, str] = {}
+        """Conversation -> the agent to whom its work is offered besides."""
+        self._idle: set[str] = set()
         self._open: dict[str, bool] = {}
         self._clock: dict[str, bool] = {}
 
@@ -60,6 +63,16 @@ class World:
             yield talk.work(a.WorkQueued, str(self._item[name]))
             self._work[name] = ("queued", "")
             return
+        other, asked = AGENTS[AGENTS.index(holder or agent_id) - 1], self._asked.get(name)
+        held = holder if state == "assigned" else None
+        second: dict[str, Any] = {
+            "agent_id": asked or other,
+            "reservation_id": f"rsv_second_{name}_{item}",
+            "held_by": held,
+        }
+        if asked and state != "queued" and choice % 9 in (3, 4, 5, 6, 7):
+            yield from self._asked_answers(talk, item, second, taken=choice % 9 in (3, 4))
+            return
         match choice % 9:
             case 0 | 1:
                 yield talk.received(f"pesan {talk.version}")
@@ -68,6 +81,16 @@ class World:
             case 3 if state == "queued":
                 yield talk.work(a.ReservationOffered, item, agent_id=agent_id)
                 self._work[name] = ("offered", agent_id)
+            case 6 if state == "offered":
+                yield talk.work(a.ReservationOffered, item, **second)
+                self._asked[name] = other
+            case 3 if state == "assigned":
+                yield talk.work(a.ReservationOffered, item, **second)
+                self._asked[name] = other
+            case 6 if state == "assigned":
+                kind = a.WorkWoken if name in self._idle else a.WorkIdled
+                self._idle ^= {name}
+                yield talk.work(kind, item, agent_id=holder)
             case 3 | 4 if state == "offered":
                 yield talk.work(a.ReservationAccepted, item, agent_id=holder)
                 yield talk.work(a.WorkAssigned, item, agent_id=holder)
@@ -78,6 +101,7 @@ class World:
                 self._work[name] = ("queued", "")
             case 5 if state == "assigned":
                 yield talk.work(a.WorkQueued, item)
+                self._idle.discard(name)
                 yield self._changed(holder)
                 self._work[name] = ("queued", "")
             case 6 if state == "queued":
@@ -87,6 +111,7 @@ class World:
                 yield talk.resolved()
                 self._open[name] = False
                 yield talk.work(a.WorkWrapping, item, agent_id=holder)
+                self._idle.discard(name)
             case 7 if state == "queued":
                 yield talk.resolved()
                 self._open[name] = False
@@ -103,6 +128,22 @@ class World:
                 self._clock[name] = True
             case _:
                 yield talk.tagged(f"tag {talk.version}")
+
+    def _asked_answers(
+        self, talk: Talk, item: str, second: dict[str, Any], *, taken: bool
+    ) -> Iterator[Payload]:
+        """The second agent has it, and the offer to the first is gone; or the second declines."""
+        name, who = talk.conversation_id, self._asked.pop(talk.conversation_id)
+        state, holder = self._work[name]
+        if not taken:
+            yield talk.work(a.ReservationDeclined, item, **second)
+            return
+        yield talk.work(a.ReservationAccepted, item, **second)
+        if state == "offered":
+            yield talk.work(a.ReservationRescinded, item, agent_id=holder)
+        yield talk.work(a.WorkAssigned, item, agent_id=who, taken_over_from=second["held_by"])
+        self._work[name] = ("assigned", who)
+        self._idle.discard(name)
 
     def _clock_number(self, talk: Talk) -> int:
         return talk.versions.get("clocks", 0)

@@ -58,6 +58,12 @@ def test_every_event_has_an_entry_with_a_line_for_people(name: str) -> None:
         ("command.refused.v1", EntryKind.CONVERSATION, None),
         ("contact.resolved.v1", EntryKind.IDENTITY, None),
         ("work.assigned.v1", EntryKind.ASSIGNMENT, "Assigned to agt_ayu by forced-by"),
+        (
+            "work.idled.v1",
+            EntryKind.ASSIGNMENT,
+            "Silent since 2026-03-02 07:50 UTC: takes no capacity of agt_ayu",
+        ),
+        ("work.woken.v1", EntryKind.ASSIGNMENT, "Goes on with agt_ayu"),
         ("reservation.expired.v1", EntryKind.ASSIGNMENT, "Reservation expired: agt_ayu"),
         ("clock.breached.v1", EntryKind.SLA, "First response breached"),
         ("clock.warned.v1", EntryKind.SLA, "First response: 80% of the time is used up"),

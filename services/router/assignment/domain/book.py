@@ -70,7 +70,7 @@ class Book:
         """Available agent -> units free, capacity."""
         self._free_units = self._all_units = 0
         self.over: dict[str, int] = {}
-        """Agent -> units above capacity that a forced assignment or a lowered capacity left."""
+        """Agent -> units above capacity, left by force, a lowered capacity, a woken conversation or an interruption."""
         self.turn = 0
         self.ledger = Ledger()
         self._limits: dict[str, Limits] = {}
@@ -123,19 +123,22 @@ class Book:
 
     def limits(self, agent_id: str) -> Limits:
         """What the agent may hold now."""
-        capacity, known = self.agents[agent_id].capacity, self._limits.get(agent_id)
-        if known is None or known.capacity != capacity:
+        known = self._limits.get(agent_id)
+        if known is None:
             spec = self.policy.agents.get(agent_id)
             caps = spec.caps if spec else {}
+            capacity = self.agents[agent_id].capacity
             known = self._limits[agent_id] = Limits(capacity, caps, self.policy.interruptible)
         return known
 
-    def shortage(
-        self, agent_id: str, channel: Channel, units: int, *, interrupting: bool = True
-    ) -> str | None:
-        """Why the agent has no room for one more conversation, in words; None where they have."""
-        load = self.ledger.load(agent_id)
-        return self.limits(agent_id).shortage(load, channel, units, interrupting=interrupting)
+    def fits(self, agent_id: str, channel: Channel, units: int, *, interrupting: bool = True) -> bool:
+        """Whether the agent has room for one more conversation; with `interrupting` also by putting other work aside."""
+        load, limits = self.ledger.load(agent_id), self.limits(agent_id)
+        return limits.fits(load, channel, units, interrupting=interrupting)
+
+    def shortage(self, agent_id: str, channel: Channel, units: int) -> str | None:
+        """Why the agent has no room for it, in words; None where they have."""
+        return self.limits(agent_id).shortage(self.ledger.load(agent_id), channel, units)
 
     def is_free(self, agent_id: str) -> bool:
         """Available, of this pool, and with room for something."""
@@ -185,6 +188,8 @@ class Book:
 
     def put_agent(self, agent: AgentState) -> None:
         before = self.agents.get(agent.agent_id)
+        if before is None or before.capacity != agent.capacity:
+            self._limits.pop(agent.agent_id, None)
         self.agents[agent.agent_id] = agent
         was, now = before is not None and before.connected and before.listed, agent.connected and agent.listed
         if was != now:
@@ -208,7 +213,7 @@ class Book:
                 self._changed_agents[agent.agent_id] = agent
 
     def settle_over(self, agent_id: str, *, raised: bool = False) -> None:
-        """What is above capacity is let stand where it was forced (`raised`), and never grows by itself."""
+        """What is above capacity is let stand where a rule allowed it (`raised`), and never grows by itself."""
         above = max(0, self.load(agent_id) - self.agents[agent_id].capacity)
         allowed = above if raised else min(above, self.over.get(agent_id, 0))
         if allowed:

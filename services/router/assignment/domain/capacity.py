@@ -5,6 +5,7 @@ channel that interrupts others may go past the capacity: what it interrupts does
 is above the capacity nothing more is given, so that it is exceeded by one conversation at most.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -52,6 +53,7 @@ class Load:
         return share.conversations if share else 0
 
 
+UNCAPPED = sys.maxsize
 NOTHING = Load()
 """The load of who has no work; never changed."""
 
@@ -64,20 +66,29 @@ class Limits:
     caps: Mapping[Channel, int] = field(default_factory=dict)
     interruptible: Interruptible = field(default_factory=dict)
 
-    def shortage(self, load: Load, channel: Channel, units: int, *, interrupting: bool = True) -> str | None:
-        """Why one more conversation on `channel` of so many `units` does not fit, in words; None where it does.
+    def fits(self, load: Load, channel: Channel, units: int, *, interrupting: bool = True) -> bool:
+        """Whether one more conversation on `channel` of so many `units` fits.
 
         Without `interrupting` it must fit beside all that is there.
         """
-        cap = self.caps.get(channel)
-        if cap is not None and (held := load.conversations(channel)) >= cap:
-            return f"cap {channel} {held}/{cap}"
+        # First the common case: an explanation asks this of dozens of agents.
+        if not self.caps and load.units + units <= self.capacity:
+            return True
+        if self.caps and load.conversations(channel) >= self.caps.get(channel, UNCAPPED):
+            return False
         if load.units + units <= self.capacity:
+            return True
+        if not (interrupting and self.interruptible) or load.units > self.capacity:
+            return False
+        return load.units - load.interrupted_by(channel, self.interruptible) + units <= self.capacity
+
+    def shortage(self, load: Load, channel: Channel, units: int) -> str | None:
+        """Why one more conversation does not fit, in words; None where it does."""
+        if self.fits(load, channel, units):
             return None
-        if interrupting and self.interruptible and load.units <= self.capacity:
-            stays = load.units - load.interrupted_by(channel, self.interruptible)
-            if stays + units <= self.capacity:
-                return None
+        cap, held = self.caps.get(channel, UNCAPPED), load.conversations(channel)
+        if held >= cap:
+            return f"cap {channel} {held}/{cap}"
         taken = f"capacity {load.units}/{self.capacity}"
         return f"{taken}, {units} needed" if units > 1 else taken
 

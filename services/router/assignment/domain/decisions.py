@@ -114,6 +114,8 @@ class Assigned(Fact):
     forced_by: str | None = None
     taken_over_from: str | None = None
     """Who held it and asked this agent to take it over."""
+    by_request: bool = False
+    """The agent asked for it, or took it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from heapq import merge
 from itertools import islice
 
-from libs.contracts.vocabulary import Presence
+from libs.contracts.vocabulary import Channel, Presence
 from services.router.assignment.domain.book import Book
 from services.router.assignment.domain.decisions import Candidate, Explanation
 from services.router.assignment.domain.fit import BUSY, FLEXIBILITY, Fit
@@ -61,7 +61,7 @@ def _first_agent(book: Book, item: WorkItem, line: Line, now: datetime, *, inter
             agent_id = key[-1]
             if item.not_for(agent_id):
                 continue
-            if book.shortage(agent_id, item.channel, item.units, interrupting=interrupting) is None:
+            if book.fits(agent_id, item.channel, item.units, interrupting=interrupting):
                 best = score
                 break
     return best[-1][-1] if best else None
@@ -72,8 +72,14 @@ def best_item(book: Book, agent_id: str, now: datetime) -> Found | None:
     if not book.is_free(agent_id):
         return None
     group, at, best = book.roster.group(agent_id), micros(now), None
+    room: dict[tuple[Channel, int], bool] = {}
     for line in book.roster.lines_for(agent_id):
-        if line.keys and book.shortage(agent_id, line.needs.channel, line.needs.units) is None:
+        if not line.keys:
+            continue
+        needs = line.needs.channel, line.needs.units
+        if needs not in room:
+            room[needs] = book.fits(agent_id, *needs)
+        if room[needs]:
             fit = book.fit(line, group) if group is not None else None
             found = _first(book, agent_id, line, fit, at)
             if found is not None and (best is None or found < best):
@@ -188,7 +194,7 @@ def _can_take(book: Book, agent_id: str, item: WorkItem, line: Line) -> bool:
     return (
         book.is_free(agent_id)
         and not item.not_for(agent_id)
-        and book.shortage(agent_id, item.channel, item.units) is None
+        and book.fits(agent_id, item.channel, item.units)
         and book.roster.serves(agent_id, line)
     )
 
@@ -227,7 +233,7 @@ def _rejection(
         return short
     if item.declined and agent_id in item.declined:
         return f"declined {max(0, int((now - item.declined[agent_id]).total_seconds()))} s ago"
-    if item.not_for(agent_id):
+    if (item.reservations or item.agent_id) and item.not_for(agent_id):
         return "holds it" if item.agent_id == agent_id else "offered already"
     if book.admits and item.only_agent_id is None and agent_id != item.last_agent_id:
         fit = book.fit(line, group)

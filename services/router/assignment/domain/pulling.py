@@ -76,5 +76,5 @@ def _not_there(step: Step, agent_id: str) -> str | None:
 
 def _assign(step: Step, item: WorkItem, agent_id: str, command_id: str, note: str) -> None:
     explanation = step.because(agent_id, note, candidate(step.book, item, agent_id, step.now))
-    step.assign(item, agent_id, step.at, explanation)
+    step.assign(item, agent_id, step.at, explanation, by_request=True)
     step.answer(agent_id, command_id, Code.OK, gave=item.work_item_id)

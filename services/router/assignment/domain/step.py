@@ -172,6 +172,7 @@ class Step:
         *,
         reservation: str | None = None,
         forced_by: str | None = None,
+        by_request: bool = False,
     ) -> None:
         previous = item.agent_id
         item = self._next(
@@ -185,7 +186,9 @@ class Step:
         )
         self._loose.pop(item.work_item_id, None)
         taken_over_from = previous if reservation else None
-        self.decisions.append(Assigned(item, agent_id, explanation, reservation, forced_by, taken_over_from))
+        self.decisions.append(
+            Assigned(item, agent_id, explanation, reservation, forced_by, taken_over_from, by_request)
+        )
         if forced_by or self.policy.interruptible:
             self.book.settle_over(agent_id, raised=True)
         self.touch(agent_id, item.changed_at, given=True)
@@ -365,26 +368,30 @@ class Step:
             learning.handled(item.skills, group.levels, at - item.assigned_at)
 
     def _broaden(self) -> None:
-        """Offer what was offered in this step to more agents, where the pool says so.
+        """Offer what was offered in this step to more agents, where the pool says so, one each in turn.
 
         After everything that waits was matched: nobody is kept from an item of their own by being the second for another.
         """
-        at_once, open_for_more = (
-            self.policy.offers_at_once,
-            list(self._offered) if self.policy.offers_at_once > 1 else [],
-        )
-        while open_for_more:
-            left = []
-            for work_item_id in open_for_more:
-                item = self.book.items[work_item_id]
-                if item.state is not WorkState.OFFERED or len(item.reservations) >= at_once:
-                    continue
-                chosen = best_agent(self.book, item, self.now)
-                if chosen:
-                    explanation = self._explain(item, chosen, f"offered to {len(item.reservations)} more")
-                    self.offer(item, chosen, explanation)
-                    left.append(work_item_id)
-            open_for_more = left
+        turn = list(self._offered) if self.policy.offers_at_once > 1 else []
+        while turn:
+            turn = [work_item_id for work_item_id in turn if self._offer_to_one_more(work_item_id)]
+
+    def _offer_to_one_more(self, work_item_id: str) -> bool:
+        item = self.book.items.get(work_item_id)
+        if item is None or item.state is not WorkState.OFFERED:
+            return False
+        standing = len(item.reservations)
+        chosen = best_agent(self.book, item, self.now) if standing < self.policy.offers_at_once else None
+        if chosen is None or self._interrupts(item, chosen):
+            return False
+        self.offer(item, chosen, self._explain(item, chosen, f"offered to {standing} more"))
+        return True
+
+    def _interrupts(self, item: WorkItem, agent_id: str) -> bool:
+        """Whether the agent has room for it only by putting other work aside."""
+        if not self.policy.interruptible:
+            return False
+        return not self.book.fits(agent_id, item.channel, item.units, interrupting=False)
 
     def _match(self, item: WorkItem) -> str | None:
         """Who gets a waiting item now; nobody where its queue does not offer work by itself."""
@@ -396,6 +403,8 @@ class Step:
     def _explain(self, item: WorkItem, chosen: str | None, note: str | None = None) -> Explanation:
         if note is None and chosen is None and not self._offered_by_itself(item):
             note = f"queue {item.queue} is {self.policy.mode(item.queue)}: waits to be taken"
+        if note is None and chosen is not None and self._interrupts(item, chosen):
+            note = "goes past the capacity: interrupts other work"
         return explain(self.book, item, self.now, chosen, note)
 
     def _give(self, item: WorkItem, agent_id: str, explanation: Explanation) -> None:

@@ -15,7 +15,10 @@ from services.router.assignment.domain.work import WorkItem
 
 
 def consult(step: Step, asked: Consult) -> None:
-    """Asked by name, an agent is considered whatever queue, skills, exclusions and earlier declines say; room they need."""
+    """Asked by name, an agent is considered whatever queue, skills, exclusions and earlier declines say; room they need.
+
+    They are asked also where the pool assigns without asking: what somebody holds goes to nobody unawares.
+    """
     book, item = step.book, step.book.items.get(asked.work_item_id)
     if asked.ordered_by in step.policy.agents:
         hear(step, asked.ordered_by)

@@ -91,8 +91,8 @@ def _event(fact: WorkFact) -> WorkEvent:
             return _reservation_event(fact, base)
         case made.Assigned():
             waited = (item.changed_at - item.waiting_since).total_seconds()
-            way = "forced" if fact.forced_by else "accepted" if fact.reservation_id else "direct"
-            metrics.ASSIGNED.labels(item.queue, way).observe(waited)
+            if fact.taken_over_from is None:
+                metrics.ASSIGNED.labels(item.queue, _way(fact)).observe(waited)
             return WorkAssigned(
                 **base,
                 agent_id=fact.agent_id,
@@ -114,6 +114,14 @@ def _event(fact: WorkFact) -> WorkEvent:
             return WorkCancelled(**base, reason=fact.reason)
         case _:
             assert_never(fact)
+
+
+def _way(fact: made.Assigned) -> str:
+    if fact.forced_by:
+        return "forced"
+    if fact.by_request:
+        return "pulled"
+    return "accepted" if fact.reservation_id else "direct"
 
 
 def _reservation_event(fact: made.ReservationEnded, base: dict[str, Any]) -> ReservationEvent:

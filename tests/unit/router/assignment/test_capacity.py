@@ -6,7 +6,7 @@ import pytest
 
 from libs.contracts.vocabulary import Channel
 from services.router.assignment.domain.capacity import Limits, Load
-from services.router.assignment.domain.decisions import Queued
+from services.router.assignment.domain.decisions import Offered, Queued
 from tests.unit.router.assignment.pool import Pool, facts, only, policy, rejections, spec
 
 WHATSAPP, WEBCHAT, CUSTOM = Channel.WHATSAPP, Channel.WEBCHAT, Channel.CUSTOM
@@ -80,11 +80,22 @@ def busy_with_mail() -> Pool:
 
 def test_who_is_full_of_work_that_yields_takes_one_conversation_more() -> None:
     pool = busy_with_mail()
-    assert facts(pool.request("chat_1", channel=WEBCHAT)) == ["queued", "offered ayu"]
+    decisions = pool.request("chat_1", channel=WEBCHAT)
+    assert facts(decisions) == ["queued", "offered ayu"]
+    assert only(decisions, Offered).explanation.note == "goes past the capacity: interrupts other work"
     second = only(pool.request("chat_2", channel=WEBCHAT), Queued)
     assert rejections(second.explanation) == {"ayu": "capacity 3/2"}
     pool.take("ayu")
     assert facts(pool.withdraw("chat_1")) == ["completed ayu", "offered ayu"]
+
+
+def test_nothing_is_interrupted_for_a_further_offer_of_the_same_item() -> None:
+    pool = Pool(policy(spec("ayu", 1), spec("budi", 1), interruptible=MAIL_YIELDS, offers_at_once=2))
+    pool.available("ayu")
+    pool.request("mail_1", channel=CUSTOM)
+    pool.take("ayu")
+    pool.available("budi")
+    assert facts(pool.request("chat_1", channel=WEBCHAT)) == ["queued", "offered budi"]
 
 
 def test_what_yields_does_not_interrupt_itself() -> None:

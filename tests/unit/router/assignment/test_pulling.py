@@ -42,6 +42,7 @@ def test_the_next_item_is_the_first_in_waiting_order_and_is_assigned_at_once() -
     assert facts(decisions) == ["assigned ayu"]
     assert (answer(decisions).code.value, answer(decisions).work_item_id) == ("ok", "wki_2")
     assert only(decisions, Assigned).explanation.note == "asked for the next"
+    assert only(decisions, Assigned).by_request
 
 
 def test_the_next_item_is_one_that_the_agent_can_take() -> None:

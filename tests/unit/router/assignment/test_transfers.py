@@ -70,6 +70,14 @@ def test_a_consultation_that_is_missed_leaves_it_with_the_holder() -> None:
     assert pool.agent("budi").presence is Presence.BUSY
 
 
+def test_a_consultation_asks_also_where_work_is_assigned_without_asking() -> None:
+    pool = Pool(policy(spec("ayu"), spec("budi", queues=(SALES,)), auto_accept=True))
+    pool.available("ayu", "budi")
+    pool.request("wki_1")
+    assert facts(pool.consult("ayu", "wki_1", to="budi")) == ["offered budi"]
+    assert facts(pool.accept("budi", pool.reservation("wki_1"))) == ["accepted budi", "assigned budi"]
+
+
 def test_a_skill_finds_its_agent() -> None:
     pool = held()
     decisions = pool.consult("ayu", "wki_1", refund=3)
