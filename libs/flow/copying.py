@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
+from aiokafka.errors import KafkaError
+
 from libs.contracts.topics import topic_map
-from libs.flow.fetching import Fetching
+from libs.flow.fetching import Fetching, Slot
 from libs.flow.offsets import Offsets
 from libs.flow.wire import Incoming
 from libs.timesource import SystemTime, TimeSource
@@ -14,6 +16,10 @@ LOOK = 0.05
 SILENCE = 30.0
 """Seconds without any record after which a broker that should have more is given up."""
 
+Take = Callable[[Incoming], None]
+Advance = Callable[[int, int], object]
+"""(records read, of how many known)"""
+
 
 class Interrupted(OSError):
     """The broker, or a part of a log, went away while it was read: what was read so far is whole up to some offset."""
@@ -22,54 +28,71 @@ class Interrupted(OSError):
 async def copy(
     kafka: str,
     topics: Sequence[str],
-    take: Callable[[Incoming], None],
+    take: Take,
     *,
     ending: Callable[[], bool] = lambda: True,
-    advance: Callable[[int, int], object] | None = None,
+    advance: Advance | None = None,
     time: TimeSource | None = None,
 ) -> None:
     """Give `take` each record that the logs of these topics hold, in the order of its partition.
 
-    Ends once `ending` says so and all is read that was on the logs then. `advance` is told how many records were read,
-    of how many known. Raises OSError where the broker is away, Interrupted where it goes away.
+    Ends once `ending` says so and all is read that was on the logs then. Raises OSError where the broker is away,
+    Interrupted where it goes away.
     """
-    time = time or SystemTime()
-    slots = [(topic, i) for topic in topics for i in range(topic_map().partitions)]
-    offsets = Offsets(kafka, "sambung-record-offsets", None, slots)
-    lost: list[str] = []
-    reached: dict[tuple[str, int], int] = {}
-    count = [0, 0.0]
-
-    def on_records(topic: str, partition: int, records: list[Incoming], _end: int) -> None:
-        for record in records:
-            if record.offset >= reached[topic, partition]:
-                reached[topic, partition] = record.offset + 1
-                count[0] += 1
-                take(record)
-        count[1] = time.monotonic()
-
-    def on_range(topic: str, partition: int, offset: int) -> None:
-        lost.append(f"{topic}/{partition} does not hold offset {offset}")
-
-    fetching = Fetching(kafka, "sambung-record", topics, on_records, on_range, time=time, wait_ms=100)
+    copying = _Copying(kafka, topics, take, time or SystemTime())
     try:
-        starts, ends = await offsets.range(slots)
-        reached.update(starts)
-        count[1] = time.monotonic()
-        await fetching.start()
-        for slot in slots:
-            fetching.want(*slot, starts[slot])
-        over = False
-        while not (over and all(reached[slot] >= end for slot, end in ends.items())):
-            await time.sleep(LOOK)
-            if not over and ending():
-                over, (_, ends) = True, await offsets.range(slots)
-            behind = sum(max(0, end - reached[slot]) for slot, end in ends.items())
-            if advance is not None:
-                advance(int(count[0]), int(count[0]) + behind)
-            if lost or (behind and time.monotonic() - count[1] > SILENCE):
-                raise Interrupted("; ".join(lost) or f"nothing came for {SILENCE:.0f} s")
+        await copying.run(ending, advance)
+    except KafkaError as fault:
+        raise OSError(f"the broker cannot be read: {fault!r}") from fault
     finally:
+        await copying.stop()
+
+
+class _Copying:
+    """One copy under way."""
+
+    def __init__(self, kafka: str, topics: Sequence[str], take: Take, time: TimeSource) -> None:
+        self._take_one, self._time = take, time
+        self._slots = [(topic, i) for topic in topics for i in range(topic_map().partitions)]
+        self._offsets = Offsets(kafka, "sambung-record-offsets", None, self._slots)
+        self._fetching = Fetching(
+            kafka, "sambung-record", topics, self._take, self._lose, time=time, wait_ms=100
+        )
+        self._next: dict[Slot, int] = {}
+        self._read = 0
+        self._read_at = time.monotonic()
+        self._lost: list[str] = []
+
+    async def run(self, ending: Callable[[], bool], advance: Advance | None) -> None:
+        self._next, ends = await self._offsets.range(self._slots)
+        await self._fetching.start()
+        for slot in self._slots:
+            self._fetching.want(*slot, self._next[slot])
+        over = False
+        while True:
+            if not over and ending():
+                over, (_, ends) = True, await self._offsets.range(self._slots)
+            behind = sum(max(0, end - self._next[slot]) for slot, end in ends.items())
+            if advance is not None:
+                advance(self._read, self._read + behind)
+            if over and not behind:
+                return
+            if self._lost or (behind and self._time.monotonic() - self._read_at > SILENCE):
+                raise Interrupted("; ".join(self._lost) or f"nothing came for {SILENCE:.0f} s")
+            await self._time.sleep(LOOK)
+
+    async def stop(self) -> None:
         with suppress(OSError):
-            await offsets.stop()
-        await fetching.stop()
+            await self._offsets.stop()
+        await self._fetching.stop()
+
+    def _take(self, topic: str, partition: int, records: list[Incoming], _end: int) -> None:
+        for record in records:
+            if record.offset >= self._next[topic, partition]:
+                self._next[topic, partition] = record.offset + 1
+                self._read += 1
+                self._take_one(record)
+        self._read_at = self._time.monotonic()
+
+    def _lose(self, topic: str, partition: int, offset: int) -> None:
+        self._lost.append(f"{topic}/{partition} does not hold offset {offset}")

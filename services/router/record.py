@@ -15,9 +15,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from libs.flow.copying import copy
+from libs.flow.database import Database, DatabaseAway
 from libs.timesource import SystemTime
 from libs.workspace.durations import parse_duration
 from services.router.replay.recording import INPUTS, OUTPUTS, WORKSPACE, Writer
+from services.router.replay.rows import ROWS, LaneRows, read_rows, to_json
 
 console = Console()
 
@@ -29,8 +31,19 @@ def main(
     ] = "0s",
     kafka: Annotated[str, typer.Option(envvar="SAMBUNG_KAFKA", help="bootstrap servers")] = "",
     workspace: Annotated[Path | None, typer.Option(envvar="SAMBUNG_WORKSPACE", help="copied beside")] = None,
+    rows: Annotated[
+        bool, typer.Option(help="also what the tables hold now: what comes later can be replayed")
+    ] = False,
+    postgres: Annotated[
+        str, typer.Option(envvar="SAMBUNG_POSTGRES", help="the router's database, for --rows")
+    ] = "",
 ) -> None:
-    """Write `work`, `agent-commands`, `assignments` and `agents` into a folder, with the workspace that decided."""
+    """Write `work`, `agent-commands`, `assignments` and `agents` into a folder, with the workspace that decided.
+
+    With --rows everything that is decided from now on can be made again, also where the topics begin in the middle.
+    """
+    if rows and not postgres:
+        raise typer.BadParameter("SAMBUNG_POSTGRES is not set: --rows reads the router's tables there")
     if not kafka:
         raise typer.BadParameter("SAMBUNG_KAFKA is not set: it names the broker, e.g. 127.0.0.1:9092")
     if workspace is None or not workspace.is_file():
@@ -41,13 +54,26 @@ def main(
         raise typer.BadParameter(str(fault)) from None
     try:
         with Writer(out) as writer:
+            (out / ROWS).unlink(missing_ok=True)
+            if rows:
+                (out / ROWS).write_bytes(to_json(asyncio.run(_rows(postgres))))
             asyncio.run(_record(kafka, writer, seconds))
-    except OSError as fault:
+    except (OSError, DatabaseAway) as fault:
         console.print(f"{fault}\nIs the broker up, and {kafka} where it answers?", style="red", markup=False)
         raise typer.Exit(1) from None
     shutil.copyfile(workspace, out / WORKSPACE)
     told = ", ".join(f"{count} of {topic}" for topic, count in writer.counts.items())
     console.print(f"{told}: {os.fspath(out)}", highlight=False, markup=False, soft_wrap=True)
+
+
+async def _rows(postgres: str) -> tuple[LaneRows, ...]:
+    database = Database(postgres, "router", application="record", size=1)
+    await database.start()
+    try:
+        async with database.connection() as db, db.transaction(isolation="repeatable_read", readonly=True):
+            return await read_rows(db)
+    finally:
+        await database.stop()
 
 
 async def _record(kafka: str, writer: Writer, seconds: float) -> None:

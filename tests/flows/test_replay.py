@@ -12,6 +12,7 @@ from libs.contracts.vocabulary import Presence
 from libs.flow.harness import Harness
 from services.router.replay.comparison import compare
 from services.router.replay.recording import gather
+from services.router.replay.rows import from_json, read_rows, to_json
 from tests.flows.test_assignment import (
     ASSIGNMENT,
     POOL,
@@ -80,6 +81,22 @@ async def test_whatever_happens_the_log_gives_every_decision_again(postgres_dsn:
         found = compare(gather(h.logs()), ASSIGNMENT)
         assert found.differences == []
         assert found.events == len(h.emitted) > 100
+
+
+@pytest.mark.parametrize("seed", range(30, 36))
+async def test_what_the_tables_hold_is_enough_to_begin_in_the_middle(postgres_dsn: str, seed: int) -> None:
+    async with harness(postgres_dsn) as h:
+        story = Story(h, Random(seed))
+        await available(h, "ayu", "budi")
+        for _ in range(75):
+            await story.go_on()
+        rows = from_json(to_json(await read_rows(h.database)))
+        before = len(h.emitted)
+        for _ in range(75):
+            await story.go_on()
+        found = compare(gather(h.logs()), ASSIGNMENT, begin=rows)
+        assert found.differences == []
+        assert found.events == len(h.emitted) - before
 
 
 async def test_an_event_says_what_was_read_and_how_many_timers_had_fired(postgres_dsn: str) -> None:

@@ -18,6 +18,7 @@ from services.router.replay.measures import Measures, measure
 from services.router.replay.plot import NoPlotter, plot
 from services.router.replay.recording import WORKSPACE, Recording, RecordingError, read
 from services.router.replay.report import table, tell, values
+from services.router.replay.rows import ROWS, LaneRows, from_json
 from services.router.replay.what_if import WhatIf
 
 OUT = Path(".sambung/replay")
@@ -43,7 +44,7 @@ def main(
             raise RecordingError(f"{folder} holds no request and no command: record while work comes in")
         before = load(recorded or folder / WORKSPACE, secrets=False)
         if policy is None:
-            same = _again(recording, before)
+            same = _again(recording, before, _rows(folder / ROWS))
         else:
             same = True
             _what_if(recording, before, load(policy, secrets=False), out, form, seed)
@@ -53,9 +54,16 @@ def main(
     raise typer.Exit(0 if same else 1)
 
 
-def _again(recording: Recording, workspace: Workspace) -> bool:
+def _rows(path: Path) -> tuple[LaneRows, ...]:
+    try:
+        return from_json(path.read_bytes()) if path.is_file() else ()
+    except ValueError as fault:
+        raise RecordingError(f"{path} does not fit this build: {fault}; record again") from fault
+
+
+def _again(recording: Recording, workspace: Workspace, begin: tuple[LaneRows, ...]) -> bool:
     with _progress("decisions") as advance:
-        found = compare(recording, workspace, advance)
+        found = compare(recording, workspace, advance, begin)
     tell(found, console)
     return found.same
 

@@ -1,7 +1,7 @@
 """This file compares what was decided with what is decided again."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import zip_longest
@@ -15,6 +15,7 @@ from services.router.assignment.flow import flow as assignment_flow
 from services.router.replay.decisions import Decision, decisions
 from services.router.replay.lane import Lane
 from services.router.replay.recording import OUTPUTS, Recording
+from services.router.replay.rows import LaneRows
 from services.router.replay.turn import Made
 
 
@@ -46,19 +47,26 @@ class Comparison:
 
 
 def compare(
-    recording: Recording, workspace: Workspace, advance: Callable[[int, int], object] | None = None
+    recording: Recording,
+    workspace: Workspace,
+    advance: Callable[[int, int], object] | None = None,
+    begin: Sequence[LaneRows] = (),
 ) -> Comparison:
-    """Decide everything again under the workspace. `advance` is told decisions made again, of how many.
+    """Decide everything again under the workspace, from what the tables held at the beginning. `advance` is told decisions made again, of how many.
 
     Raises RecordingError where the recording does not hold what that needs.
     """
     flow: Flow = assignment_flow(workspace)
     topics = frozenset(topic for topic in OUTPUTS if topic in recording.topics)
     found = Comparison(workspace.version)
-    by_lane = {lane: decisions(recording, lane) for lane in recording.lanes}
+    rows = {of_lane.lane: of_lane for of_lane in begin}
+    by_lane = {
+        lane: decisions(recording, lane, rows[lane].next_seq if lane in rows else 0)
+        for lane in recording.lanes
+    }
     total = sum(map(len, by_lane.values()))
     for index, of_lane in by_lane.items():
-        lane = Lane(flow, recording, index)
+        lane = Lane(flow, recording, index, rows.get(index))
         for decision in of_lane:
             made = [m for m in lane.again(decision) if topic_of_type()[m.payload.type].name in topics]
             found.decisions += 1

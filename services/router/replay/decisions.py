@@ -25,9 +25,9 @@ class Decision:
     events: tuple[Event[Payload], ...]
 
 
-def decisions(recording: Recording, lane: int) -> list[Decision]:
-    """All decisions of a lane. Raises RecordingError where the recording does not say how they came about."""
-    found = list(_events(recording, lane))
+def decisions(recording: Recording, lane: int, since: int = 0) -> list[Decision]:
+    """All decisions of a lane, from the event with number `since` on. Raises RecordingError where the recording does not say how they came about."""
+    found = [event for event in _events(recording, lane) if event.envelope.sequence >= since]
     if any(not event.envelope.decided for event in found):
         raise RecordingError(
             f"lane {lane}: its events do not say when they were decided (header ce_decided), so that the order of what was "

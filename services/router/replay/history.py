@@ -1,12 +1,14 @@
 """This file reads out of a recording what happened to each work item, and how agents answered and worked."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from libs.contracts.envelope import EnvelopeError, Event, decode
+from libs.contracts.envelope import Envelope, EnvelopeError, Event, decode
 from libs.contracts.payloads.assignments import (
+    AgentChanged,
     ReservationAccepted,
     ReservationDeclined,
     ReservationExpired,
@@ -115,6 +117,7 @@ def history(recording: Recording) -> History:
     _returns(found, offered)
     times = [e.envelope.time for e in _ordered(recording, recording.topics)]
     found.begins, found.ends = min(times, default=found.begins), max(times, default=found.ends)
+    found.presence = _present_before(found) + found.presence
     return found
 
 
@@ -135,22 +138,34 @@ def _input(found: History, event: Event[Payload]) -> None:
 
 def _returns(found: History, offered: dict[str, datetime]) -> None:
     """Who let an offer lapse is away until they set themselves available again."""
+    comes: dict[str, list[datetime]] = {}
+    for event in found.presence:
+        if isinstance(event.data, SetPresence) and event.data.presence is Presence.AVAILABLE:
+            comes.setdefault(event.data.agent_id, []).append(event.envelope.time)
     for event in found.outputs:
         missed = event.data
         if isinstance(missed, ReservationExpired) and missed.reservation_id in offered:
-            back = next(
-                (
-                    e.envelope.time
-                    for e in found.presence
-                    if isinstance(e.data, SetPresence)
-                    and (e.data.agent_id, e.data.presence) == (missed.agent_id, Presence.AVAILABLE)
-                    and e.envelope.time >= missed.occurred_at
-                ),
-                None,
-            )
-            if back is not None:
-                response = Response(Answer.MISSED, back - offered[missed.reservation_id])
+            times = comes.get(missed.agent_id, [])
+            place = bisect_left(times, missed.occurred_at)
+            if place < len(times):
+                response = Response(Answer.MISSED, times[place] - offered[missed.reservation_id])
                 found.responses.setdefault(missed.agent_id, []).append(response)
+
+
+def _present_before(found: History) -> list[Event[Payload]]:
+    """Those who were there when the recording began have set no presence in it: their first known state stands for that."""
+    told: set[str] = {e.data.agent_id for e in found.presence if isinstance(e.data, SetPresence)}
+    first: dict[str, AgentChanged] = {}
+    for event in found.outputs:
+        if isinstance(event.data, AgentChanged):
+            first.setdefault(event.data.agent_id, event.data)
+    comes: list[Event[Payload]] = []
+    for name, state in sorted(first.items()):
+        if name not in told and state.presence is not Presence.OFFLINE:
+            set_so = SetPresence(agent_id=name, pool=state.pool, presence=state.presence, reason=state.reason)
+            envelope = Envelope(f"before/{name}", "/recording", set_so.type, found.begins)
+            comes.append(Event(envelope, set_so, state.pool))
+    return comes
 
 
 def _output(found: History, fact: Payload, offered: dict[str, datetime]) -> None:

@@ -5,19 +5,24 @@ what came before it and what caused it. Inputs that decided nothing lie between 
 does not matter to what follows, and they are taken in the order of their times.
 """
 
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from heapq import merge
 from typing import NamedTuple
 
 from libs.contracts.decided import Decided
-from libs.contracts.envelope import EnvelopeError, Event, decode
+from libs.contracts.envelope import EnvelopeError, Event, decode, decode_envelope
 from libs.contracts.payloads.base import Payload
 from libs.flow.batch import handlers_of, utc
 from libs.flow.flow import Flow
 from libs.flow.wire import Incoming
 from services.router.replay.decisions import Decision
 from services.router.replay.recording import INPUTS, Recording, RecordingError
+from services.router.replay.rows import LaneRows
 from services.router.replay.turn import Made, Turning
+
+EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 class Read(NamedTuple):
@@ -33,24 +38,36 @@ class Read(NamedTuple):
 
 
 class Lane:
-    """One lane, from the beginning of its topics. `again(decision)` must be called for each decision, in their order."""
+    """One lane, from the beginning of its topics or from what the tables held later. `again(decision)` must be called for each decision, in their order."""
 
-    def __init__(self, flow: Flow, recording: Recording, lane: int) -> None:
+    def __init__(self, flow: Flow, recording: Recording, lane: int, rows: LaneRows | None = None) -> None:
         self.index = lane
+        self._begin = dict(rows.positions) if rows is not None else {}
         self._handlers = handlers_of(flow)
-        self._inputs = {topic: recording.of(topic, lane) for topic in INPUTS}
+        self._inputs = {
+            topic: tuple(r for r in recording.of(topic, lane) if r.offset >= self._begin.get(topic, 0))
+            for topic in INPUTS
+        }
         for topic, records in self._inputs.items():
-            if records and records[0].offset:
+            if records and records[0].offset > self._begin.get(topic, 0):
                 raise RecordingError(
                     f"{topic}/{lane} begins at offset {records[0].offset}: what was waiting or held before is not known. "
-                    "Record from the beginning of the log (a new installation, or within its retention)"
+                    "Record from the beginning of the log, or with --rows"
                 )
         self._taken = dict.fromkeys(INPUTS, 0)
         first = [utc(records[0].timestamp) for records in self._inputs.values() if records]
         self._turn = Turning(flow, lane, min(first)) if first else None
-        self._opened, self._fired = "", 0
+        self._opened: str | None = None if rows is not None else ""
+        self._fired = 0
         self._seen: set[str] = set()
         self._marks: dict[tuple[str, str], int] = {}
+        if rows is not None:
+            self._seen = {
+                name for topic in INPUTS for name in self._handled_before(recording.of(topic, lane))
+            }
+            self._marks = {(topic, source): sequence for topic, source, sequence in rows.watermarks}
+            self._turn = self._turn or Turning(flow, lane, EARLIEST)
+            self._turn.adopt(rows)
 
     @property
     def left(self) -> int:
@@ -107,6 +124,13 @@ class Lane:
                     return
                 turn.fire(_between(since, due, target.at))
 
+    def _handled_before(self, records: Sequence[Incoming]) -> Iterator[str]:
+        """Names of what lies before the beginning: a command that comes again after it is known."""
+        for record in records:
+            if record.offset < self._begin.get(record.topic, 0):
+                with suppress(EnvelopeError):
+                    yield decode_envelope(record.headers).name
+
     def _turning(self) -> Turning:
         if self._turn is None:
             raise RecordingError(
@@ -121,7 +145,7 @@ class Lane:
         end = begin
         while end < len(records) and records[end].offset < offset:
             end += 1
-        if offset and (end == 0 or records[end - 1].offset < offset - 1):
+        if offset > self._begin.get(topic, 0) and (end == 0 or records[end - 1].offset < offset - 1):
             raise RecordingError(
                 f"{topic}/{self.index} was read up to offset {offset}, but is recorded only to "
                 f"{records[end - 1].offset + 1 if end else 0}: record again, {topic} whole"

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from libs.contracts.payloads.base import Payload
 from libs.flow.flow import Effect, Fired, Flow, Timer
 from services.router.assignment.store import AssignmentStore
+from services.router.replay.rows import LaneRows
 
 
 class Made(NamedTuple):
@@ -38,6 +39,19 @@ class Turning:
         self._reminders: dict[str, Reminder] = {}
         self._heap: list[tuple[datetime, str]] = []
         self._handlers = {kind.name: handler for kind, handler in flow.timers.items()}
+
+    def adopt(self, rows: LaneRows) -> None:
+        """Go on from what the tables held."""
+        for item in rows.items:
+            self.store.work_items.adopt(item)
+        for agent in rows.agents:
+            self.store.agents.adopt(agent)
+        self.store.build()
+        kinds = {kind.name: kind for kind in self.flow.timers}
+        for row in rows.timers:
+            self.cause = row.cause
+            timer = kinds[row.name].model_validate_json(row.body)
+            self.set_timer(timer, id=row.id, key=row.key, due=row.due)
 
     # -- what handlers may do -----------------------------------------------------------------------------------------
 

@@ -18,8 +18,9 @@ from libs.contracts.vocabulary import Channel, Presence
 from libs.workspace import Agent, Pool, Queue, Workspace
 from services.router.replay import __main__ as command
 from services.router.replay.handling import Handling, level_factors, patience
-from services.router.replay.history import Answer, History, Item, Response
+from services.router.replay.history import Answer, History, Item, Response, history
 from services.router.replay.measures import Measures, busy_shares, jain, measure
+from services.router.replay.recording import gather
 from services.router.replay.what_if import WhatIf
 from tests.unit.router.replay.test_replay import DEMO, demo, pools, workspace
 
@@ -196,6 +197,20 @@ def test_who_still_waits_when_the_recording_ends_is_waited_for_as_long_again() -
     assert (found.answered, found.open) == (3, 2)
     assert found.waits == (0 * SECOND, 100 * SECOND, 200 * SECOND)
     assert found.late == 4
+
+
+def test_who_was_there_when_the_recording_began_is_there() -> None:
+    """Nobody says so in a recording that begins late; the first state of each agent does."""
+    comes = {
+        r.offset for r in demo().of("agent-commands", 9) if b"set_presence" in dict(r.headers)["ce_type"]
+    }
+    records = [r for topic in demo().topics for r in demo().all(topic)]
+    late = gather(r for r in records if r.topic != "agent-commands" or r.offset not in comes)
+    past_of_it = history(late)
+    told = [e.data for e in past_of_it.presence if isinstance(e.data, SetPresence)]
+    assert {p.agent_id for p in told} == {"agen-01", "agen-02", "agen-03"}
+    model = Handling(past_of_it, workspace(), 1)
+    assert len(assigned([made.payload for made in WhatIf(past_of_it, model, workspace()).run()])) > 50
 
 
 # -- measures ---------------------------------------------------------------------------------------------------------
