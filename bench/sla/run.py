@@ -98,6 +98,8 @@ class Measured:
     resident_mb: dict[str, float]
     started: Changed
     ended: Changed
+    firing_cpu_s: dict[str, float]
+    """Of all the service's blocks."""
     member: dict[str, Any] = field(default_factory=dict)
     heap: dict[str, Any] = field(default_factory=dict)
 
@@ -143,11 +145,15 @@ async def measure(stack: LocalStack, folder: Path, plan: Plan, console: Console)
             resident = {"after start": _resident(member.pid)}
             if time() > first:
                 raise RuntimeError(f"the start took longer than {plan.lead:g} s: give it a longer --lead")
-            last = starts[-1] + plan.seconds
-            await asyncio.sleep(last - time())
-            await _until(lambda: len(seen.firings) >= OVERDUE + plan.rounds * plan.firings, member)
-            resident["after the firings"] = _resident(member.pid)
             pids = {"service": member.pid} | ({"postgres": stack.postgres.pid} if stack.postgres else {})
+            fired, cpu = OVERDUE, Counter[str]()
+            for start in starts:
+                await asyncio.sleep(start - time())
+                before, fired = cpu_of(pids), fired + plan.firings
+                await asyncio.sleep(start + plan.seconds - time())
+                await _until(lambda: len(seen.firings) >= fired, member)  # noqa: B023
+                cpu.update({name: after - before[name] for name, after in cpu_of(pids).items()})
+            resident["after the firings"] = _resident(member.pid)
             started, ended = await _change(servers, plan, seen, pids, member)
             resident["at the end"] = _resident(member.pid)
         finally:
@@ -157,7 +163,7 @@ async def measure(stack: LocalStack, folder: Path, plan: Plan, console: Console)
         await tail.stop()
         await asyncio.to_thread(heap.stop)
     return Measured(
-        plan, dict(filling.rows), filling.seconds, spawned, starts, seen, resident, started, ended,
+        plan, dict(filling.rows), filling.seconds, spawned, starts, seen, resident, started, ended, dict(cpu),
         json.loads((folder / "member.json").read_text()), json.loads((folder / "heap.json").read_text()),
     )  # fmt: skip
 

@@ -160,6 +160,9 @@ class Flow:
     gather: float = 0.0
     """How long (seconds) records may be left on the log, while they come at shorter distances than that, so that more of them
     share a batch. Timers and effects do not wait for it."""
+    tick: float = 0.0
+    """Timers fire at whole multiples of so many seconds, of all lanes at the same moments, so that more of them share a batch
+    and a transaction; 0: as soon as they are due. What they are stamped with does not depend on it."""
     effects_at_once: int = 16
     """How many effects of one lane are under way at the same time (of different keys)."""
 
