@@ -193,7 +193,7 @@ class _Filling:
         since = datetime.now(UTC) - OPENED_OVER
         async with without_indexes(self._connection):
             far = spread(0, self._far, since, OPENED_OVER)
-            self.rows.update(await copy_in(self._connection, self._made.opened, far))
+            self.rows.update(await copy_in(self._dsn, self._made.opened, far))
         await self._connection.execute("vacuum analyze")
         await self._connection.execute("checkpoint")
         self.seconds = time() - begun
@@ -208,7 +208,7 @@ class _Filling:
         ):
             opened = datetime.fromtimestamp(start, UTC) - FIRST_RESPONSE
             near = spread(customer, count, opened, timedelta(seconds=length))
-            self.rows.update(await copy_in(self._connection, self._made.warned, near))
+            self.rows.update(await copy_in(self._dsn, self._made.warned, near))
             customer += count
         await self._connection.close()
 
