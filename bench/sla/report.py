@@ -25,6 +25,10 @@ def report(found: Measured, console: Console) -> dict[str, Any]:
         "load_average": os.getloadavg()[0],
         "restart": restart(found),
         "lateness_ms": lateness(found),
+        "firing_cpu_us": {
+            name: 1e6 * seconds / (found.plan.rounds * found.plan.firings)
+            for name, seconds in found.firing_cpu_s.items()
+        },
         "resident_mb": found.resident_mb,
         "effects": effects(found),
         "change": {"started": change(found.started), "ended": change(found.ended), **found.heap["costs"]},
@@ -104,6 +108,8 @@ def _print(values: dict[str, Any], console: Console) -> None:
         ratios = [f"{row[name]:.1f}" if name in row else "" for name in ("ratio_p50", "ratio_p99")]
         table.add_row(row["what"], *(f"{row[name]:.2f}" for name in QUANTILES), *ratios)
     console.print(table)
+    spent = ", ".join(f"{name} {us:.0f}" for name, us in values["firing_cpu_us"].items())
+    console.print(f"CPU us a firing: {spent}")
     table = Table("what", "clocks/s", "service CPU us", "database CPU us", title="a clock")
     for name in ("started", "ended"):
         row = values["change"][name]

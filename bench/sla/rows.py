@@ -4,6 +4,7 @@ The service itself, on its own test bench, makes the rows of one conversation; e
 other names and times. So whatever the service keeps today is what is measured.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -30,6 +31,9 @@ TABLES: Mapping[str, str] = {
 }
 MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)([ T])(\d\d:\d\d:\d\d(?:\.\d+)?)(Z|\+00)")
 CHUNK = 1_000
+"""Conversations of which the rows are made at once."""
+QUEUED = 3
+"""Chunks that wait for the database, so that it and we work at the same time."""
 
 Names = dict[str, str]
 Pattern = tuple[str, tuple[str, ...]]
@@ -120,23 +124,36 @@ async def _copied(dsn: str, harness: Harness, sql: str) -> bytes:
 
 
 async def copy_in(
-    connection: Any, patterns: Patterns, conversations: Iterable[tuple[int, datetime]]
+    dsn: str, patterns: Patterns, conversations: Iterable[tuple[int, datetime]]
 ) -> dict[str, int]:
-    """Add the rows of these (customer, opened at), in chunks of all tables. Returns how many rows each table got."""
+    """Add the rows of these (customer, opened at), to all tables side by side. Returns how many rows each table got."""
     partitions, counts = topic_map().partitions, dict.fromkeys(TABLES, 0)
-    for chunk in _chunks(patterns.names(*one, partitions) for one in conversations):
-        for table, rows in patterns.rows.items():
-            source = _lines(rows, chunk)
-            columns = ["flow", "lane", "id", "key", "due", "name", "body", "cause"]
-            await connection.copy_to_table(
-                table, source=source, columns=columns if table == "timer" else None
-            )
-            counts[table] += len(rows) * len(chunk)
+    queues = {table: asyncio.Queue[bytes | None](QUEUED) for table in TABLES}
+    async with asyncio.TaskGroup() as group:
+        for table, queue in queues.items():
+            group.create_task(_copy(dsn, table, queue))
+        for chunk in _chunks(patterns.names(*one, partitions) for one in conversations):
+            for table, rows in patterns.rows.items():
+                await queues[table].put(_lines(rows, chunk))
+                counts[table] += len(rows) * len(chunk)
+        for queue in queues.values():
+            await queue.put(None)
     return counts
 
 
-async def _lines(rows: Sequence[Pattern], chunk: Sequence[Names]) -> AsyncIterator[bytes]:
-    yield "".join(
+async def _copy(dsn: str, table: str, queue: asyncio.Queue[bytes | None]) -> None:
+    async def lines() -> AsyncIterator[bytes]:
+        while (data := await queue.get()) is not None:
+            yield data
+
+    connection = await asyncpg.connect(dsn, server_settings={"search_path": "sla"})
+    columns = ["flow", "lane", "id", "key", "due", "name", "body", "cause"] if table == "timer" else None
+    await connection.copy_to_table(table, source=lines(), columns=columns)
+    await connection.close()
+
+
+def _lines(rows: Sequence[Pattern], chunk: Sequence[Names]) -> bytes:
+    return "".join(
         text % tuple([names[slot] for slot in slots]) for names in chunk for text, slots in rows
     ).encode()
 

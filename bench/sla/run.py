@@ -98,6 +98,8 @@ class Measured:
     resident_mb: dict[str, float]
     started: Changed
     ended: Changed
+    firing_cpu_s: dict[str, float]
+    """Of all the service's blocks."""
     member: dict[str, Any] = field(default_factory=dict)
     heap: dict[str, Any] = field(default_factory=dict)
 
@@ -143,11 +145,15 @@ async def measure(stack: LocalStack, folder: Path, plan: Plan, console: Console)
             resident = {"after start": _resident(member.pid)}
             if time() > first:
                 raise RuntimeError(f"the start took longer than {plan.lead:g} s: give it a longer --lead")
-            last = starts[-1] + plan.seconds
-            await asyncio.sleep(last - time())
-            await _until(lambda: len(seen.firings) >= OVERDUE + plan.rounds * plan.firings, member)
-            resident["after the firings"] = _resident(member.pid)
             pids = {"service": member.pid} | ({"postgres": stack.postgres.pid} if stack.postgres else {})
+            fired, cpu = OVERDUE, Counter[str]()
+            for start in starts:
+                await asyncio.sleep(start - time())
+                before, fired = cpu_of(pids), fired + plan.firings
+                await asyncio.sleep(start + plan.seconds - time())
+                await _until(lambda: len(seen.firings) >= fired, member)  # noqa: B023
+                cpu.update({name: after - before[name] for name, after in cpu_of(pids).items()})
+            resident["after the firings"] = _resident(member.pid)
             started, ended = await _change(servers, plan, seen, pids, member)
             resident["at the end"] = _resident(member.pid)
         finally:
@@ -157,7 +163,7 @@ async def measure(stack: LocalStack, folder: Path, plan: Plan, console: Console)
         await tail.stop()
         await asyncio.to_thread(heap.stop)
     return Measured(
-        plan, dict(filling.rows), filling.seconds, spawned, starts, seen, resident, started, ended,
+        plan, dict(filling.rows), filling.seconds, spawned, starts, seen, resident, started, ended, dict(cpu),
         json.loads((folder / "member.json").read_text()), json.loads((folder / "heap.json").read_text()),
     )  # fmt: skip
 
@@ -187,7 +193,7 @@ class _Filling:
         since = datetime.now(UTC) - OPENED_OVER
         async with without_indexes(self._connection):
             far = spread(0, self._far, since, OPENED_OVER)
-            self.rows.update(await copy_in(self._connection, self._made.opened, far))
+            self.rows.update(await copy_in(self._dsn, self._made.opened, far))
         await self._connection.execute("vacuum analyze")
         await self._connection.execute("checkpoint")
         self.seconds = time() - begun
@@ -202,7 +208,7 @@ class _Filling:
         ):
             opened = datetime.fromtimestamp(start, UTC) - FIRST_RESPONSE
             near = spread(customer, count, opened, timedelta(seconds=length))
-            self.rows.update(await copy_in(self._connection, self._made.warned, near))
+            self.rows.update(await copy_in(self._dsn, self._made.warned, near))
             customer += count
         await self._connection.close()
 

@@ -3,7 +3,8 @@
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -23,11 +24,17 @@ from libs.flow.wire import Record
 
 log = structlog.get_logger(__name__)
 
+AHEAD = timedelta(seconds=0.5)
+"""What timers due so soon will need is loaded together with what the due ones need: one question for many batches."""
 REMEMBERED = 4_000
 """First-hand events that a lane keeps in mind."""
 
 PARKED = "select key, count(*) from dead_letter where flow = $1 and lane = $2 group by key"
 """Records by key that wait for a person; under the empty key those that hold nothing up."""
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class Repeated(Exception):
@@ -81,6 +88,8 @@ class Batches:
         self.unsaved_since: float | None = None
         """Since when positions are ahead of their rows (monotonic seconds)."""
         self._recent: OrderedDict[UUID, None] = OrderedDict()
+        self._loaded_until = LONG_AGO
+        """What timers due until then need was loaded."""
         self._single = 0
         """So many batches hold one item each, to find the one that the database refuses."""
 
@@ -105,6 +114,7 @@ class Batches:
         self.memory = None
         self._unsaved, self.unsaved_since = Changes(next_seq=0), None
         self.store.discard()
+        self._loaded_until = LONG_AGO
 
     def waits(self) -> bool:
         """Whether there is something for a batch."""
@@ -112,20 +122,30 @@ class Batches:
             return True
         if not self._caught_up():
             return False
-        due = self.state.timers.next_due()
-        return due is not None and due <= self.shared.time.now()
+        fires = self._next_firing()
+        return fires is not None and fires <= self.shared.time.now()
 
     async def wait(self, longest: float) -> None:
         """Return when something may have come, when a timer is due, or after `longest` seconds."""
-        due = self.memory.timers.next_due() if self.memory is not None else None
-        if due is not None:
-            longest = min(longest, max(0.0, (due - self.shared.time.now()).total_seconds()))
+        fires = self._next_firing()
+        if fires is not None:
+            longest = min(longest, max(0.0, (fires - self.shared.time.now()).total_seconds()))
         # Cheaper than wait_for: no task, one timer.
         handle = asyncio.get_running_loop().call_later(longest, self.wake.set)
         try:
             await self.wake.wait()
         finally:
             handle.cancel()
+
+    def _next_firing(self) -> datetime | None:
+        """When the next timer is to fire: at its due time, or at the flow's next tick after it."""
+        due = self.memory.timers.next_due() if self.memory is not None else None
+        tick = self.flow.tick
+        if due is None or not tick:
+            return due
+        step = timedelta(seconds=tick)
+        over = (due - EPOCH) % step
+        return due + (step - over) if over else due
 
     @property
     def untidy(self) -> bool:
@@ -211,7 +231,7 @@ class Batches:
             ] + entries
         items = [entry.item for entry in entries if entry.item is not None]
         if items:
-            await self.store.load(shared.database, items)
+            await self.store.load(shared.database, items + self._soon(intake, entries, now, limit))
         run(working, entries, poison)
         dead_run = sum(1 for d in changes.dead if d.state == "dead" and d.key)
         if state.dead_run + dead_run > shared.limits.dead_in_a_row:
@@ -279,6 +299,16 @@ class Batches:
                 merged.append(intake.timer(waiting.popleft()))
             merged.append(entry)
         return merged + [intake.timer(row) for row in waiting]
+
+    def _soon(self, intake: Intake, entries: list[Entry], now: datetime, limit: int) -> list[Any]:
+        """Timers that fire within AHEAD, where one that fires now was not among them the last time."""
+        due = [entry.timer.due for entry in entries if entry.timer is not None]
+        if not due or max(due) <= self._loaded_until or self._single:
+            return []
+        self._loaded_until = now + AHEAD
+        soon = self.state.timers.due_until(self._loaded_until, limit)
+        found = (intake.timer(row) for row in soon if row.due > max(due))
+        return [entry.item for entry in found if entry.item is not None]
 
     def _remember(self, digests: Iterable[UUID]) -> None:
         """Providers repeat themselves within seconds: those repeats need no question to the database."""

@@ -163,6 +163,9 @@ class Flow:
     replayable: bool = False
     """Whether its events say when they were decided and what had been handled before (header `ce_decided`), so that what it
     read and wrote can be replayed."""
+    tick: float = 0.0
+    """Timers fire at whole multiples of so many seconds, of all lanes at the same moments, so that more of them share a batch
+    and a transaction; 0: as soon as they are due. What they are stamped with does not depend on it."""
     effects_at_once: int = 16
     """How many effects of one lane are under way at the same time (of different keys)."""
 

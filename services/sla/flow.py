@@ -50,6 +50,7 @@ def flow(workspace: Workspace) -> Flow:
         name="sla",
         schema="sla",
         gather=0.2,
+        tick=0.02,
         store=lambda lane: SlaStore(lane, known),
         reads={
             "conversations": {

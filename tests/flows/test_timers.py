@@ -1,16 +1,18 @@
 """This file proves on the real database that a lane reads its timers some at a time, and fires each once and in order."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from libs.contracts.payloads.commands import Heartbeat
 from libs.contracts.topics import partition_of, topic_map
-from libs.flow import timers
+from libs.flow import batches, timers
 from libs.flow.flow import Fired, Flow, Timer, Turn
 from libs.flow.harness import START, Harness
-from libs.flow.store import Store
+from libs.flow.store import Reader, Store
 
 pytestmark = pytest.mark.postgres
 
@@ -30,6 +32,7 @@ class Reminders:
 
     def __init__(self) -> None:
         self.fired: list[int] = []
+        self.due: list[datetime] = []
 
     def on_heartbeat(self, turn: Turn[Store], event: Any) -> None:
         what, _, numbers = event.data.agent_id.partition(" ")
@@ -42,6 +45,7 @@ class Reminders:
 
     def on_remind(self, turn: Turn[Store], fired: Fired[Remind]) -> None:
         self.fired.append(fired.timer.number)
+        self.due.append(fired.due_at)
 
     def flow(self) -> Flow:
         return Flow(
@@ -72,3 +76,34 @@ async def test_timers_beyond_those_in_memory_fire_once_each_in_order_also_after_
         await h.advance(timedelta(seconds=60))
         assert reminders.fired == [n for n in range(1, 41) if n not in (3, 30, 31)] + [50]
         assert await h.rows("select * from timer") == []
+
+
+async def test_a_flow_with_ticks_fires_at_them_and_says_when_each_timer_was_due(postgres_dsn: str) -> None:
+    reminders = Reminders()
+    async with Harness(replace(reminders.flow(), tick=10.0), postgres_dsn, package="libs.flow") as h:
+        await h.give(Heartbeat(agent_id="set 3 10", pool="p"), key=KEYS[0])
+        await h.advance(timedelta(seconds=9))
+        assert reminders.fired == []
+        await h.advance(timedelta(seconds=1))
+        assert reminders.fired == [3, 10]
+        assert reminders.due == [START + timedelta(seconds=3), START + timedelta(seconds=10)]
+
+
+async def test_what_soon_due_timers_need_is_loaded_with_what_the_due_ones_need(
+    postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "AHEAD", timedelta(seconds=5))
+    reminders, loaded = Reminders(), list[list[int]]()
+
+    class Loads(Store):
+        async def load(self, db: Reader, items: Sequence[Any]) -> None:
+            numbers = [item.timer.number for item in items if isinstance(item, Fired)]
+            if numbers:
+                loaded.append(numbers)
+
+    async with Harness(replace(reminders.flow(), store=Loads), postgres_dsn, package="libs.flow") as h:
+        await h.give(Heartbeat(agent_id="set 10 11 12 20", pool="p"), key=KEYS[0])
+        for _ in range(20):
+            await h.advance(timedelta(seconds=1))
+        assert reminders.fired == [10, 11, 12, 20]
+        assert loaded == [[10, 11, 12], [11], [12], [20]]
