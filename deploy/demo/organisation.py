@@ -91,7 +91,15 @@ def _document(provider: str, agents: int, capacity: int, rng: random.Random) -> 
         },
         "agents": _agents(agents, capacity, rng),
         "sla_policies": {
-            "standar": {"first_response": "6s", "resolution": "60s", "warn_at": [0.5, 0.8]},
+            "standar": {
+                "first_response": {"default": "6s", 5: "5s"},
+                "resolution": "60s",
+                "warn_at": [0.5, 0.8],
+                "escalate": [
+                    {"at": "80%", "metrics": ["first_response"], "raise_priority": 5},
+                    {"at": "breach", "metrics": ["resolution"], "notify": ["pengawas"]},
+                ],
+            },
             "cepat": {"first_response": "4s", "resolution": "40s", "warn_at": [0.5, 0.8]},
         },
     }

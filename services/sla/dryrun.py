@@ -37,6 +37,12 @@ from services.sla.domain.standing import Happened, news, standing
 from services.sla.hearing import fact_of
 from services.sla.policies import KnownPolicies
 
+WITHIN = 120.0
+"""Seconds for reading the running log."""
+
+WIDTH = 110
+"""Columns of the table, also where the terminal has fewer."""
+
 console = Console()
 
 
@@ -140,16 +146,21 @@ def _event(line: str, where: str) -> Event[Any] | None:
 
 
 async def from_log(kafka: str, since: timedelta) -> list[Event[Any]]:
-    """The events of the last so long, from the running log."""
+    """The events of the last so long, from the running log. Raises Unreadable where the broker is away."""
     found: list[Event[Any]] = []
 
     def take(tailed: Tailed) -> None:
         found.append(tailed.event)
 
     tail = Tail(kafka, ("conversations", "assignments"), take, client="sambung-sla-dryrun")
-    await tail.start(since)
     try:
-        await tail.caught_up()
+        async with asyncio.timeout(WITHIN):
+            await tail.start(since)
+            await tail.caught_up()
+    except TimeoutError:
+        raise Unreadable(
+            f"the log was not read to its end within {WITHIN:g} s; is the broker there?"
+        ) from None
     finally:
         await tail.stop()
     return found
@@ -190,6 +201,7 @@ def main(
     except (WorkspaceError, ValueError) as fault:
         console.print(str(fault), style="red", markup=False)
         raise typer.Exit(2) from None
+    console.width = max(console.width, WIDTH)
     console.print(table(found))
 
 

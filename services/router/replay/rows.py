@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from libs.flow.memory import TimerRow
 from libs.flow.store import Reader
+from libs.flow.timers import TimerRow
 from services.router.assignment.domain.agents import AgentState
 from services.router.assignment.domain.policy import Policy
 from services.router.assignment.domain.work import WorkItem

@@ -56,9 +56,13 @@ class Terms:
     @property
     def shares(self) -> tuple[float, ...]:
         """Of the target, at which something is due, ascending."""
-        if not self.steps:
-            return (*self.warn_at, WHOLE)
-        return tuple(sorted({*self.warn_at, WHOLE, *(share for share, _ in self.steps)}))
+        return shares_of(self.warn_at, self.steps)
+
+
+def shares_of(warn_at: tuple[float, ...], steps: tuple[tuple[float, Step], ...]) -> tuple[float, ...]:
+    if not steps:
+        return (*warn_at, WHOLE)
+    return tuple(sorted({*warn_at, WHOLE, *(share for share, _ in steps)}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,11 @@ class Clock:
         )
 
     @property
+    def shares(self) -> tuple[float, ...]:
+        """Of the target under the latest terms, at which something is due, ascending."""
+        return shares_of(self.warn_at, self.steps)
+
+    @property
     def changes(self) -> tuple[datetime, ...]:
         """When each of the terms but the first began."""
         return tuple(until for until, _ in self.earlier)
@@ -153,6 +162,13 @@ class Clock:
 
         A share that was used up once and is so again at the very change of the terms is not marked twice.
         """
+        if not self.earlier:
+            walked = ((share, *self._walk(0, share, calendars)) for share in self.shares)
+            return [
+                Mark(None, share, moment)
+                for share, moment, used_up in walked
+                if used_up and moment <= reached
+            ]
         found, given, last = list[Mark](), set[float](), self.ruling(calendars)
         for number in range(last + 1):
             since = self.earlier[number - 1][0] if number else None

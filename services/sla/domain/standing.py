@@ -80,7 +80,7 @@ def standing(clock: Clock, reached: datetime, calendars: Calendars) -> Standing:
         due_at=clock.due_at(calendars),
         warned=tuple(
             share
-            for share in clock.numbered(last).warn_at
+            for share in (clock.warn_at if last == len(clock.earlier) else clock.numbered(last).warn_at)
             if (clock.crossed(share, reached, calendars) if crossed is None else share in crossed)
         ),
         breached=clock.crossed(WHOLE, reached, calendars) if crossed is None else WHOLE in crossed,
@@ -193,7 +193,8 @@ def alarms(clock: Clock, after: Standing, calendars: Calendars) -> dict[float, d
     told |= {
         mark.share for mark in after.marks if mark.since == (after.changes[-1] if after.changes else None)
     }
-    shares = clock.numbered(len(after.changes)).shares
+    last = len(after.changes)
+    shares = clock.shares if last == len(clock.earlier) else clock.numbered(last).shares
     return {share: clock.moment(share, calendars) for share in shares if share not in told}
 
 

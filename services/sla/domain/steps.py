@@ -143,7 +143,9 @@ def _snoozed(before: Conversation, fact: Fact) -> Conversation:
 
 
 def _asked(before: Conversation, fact: Fact) -> Conversation:
-    asked = replace(before, asked=True, unheard=True, last_word=False, last_reply=False)
+    asked = before
+    if not (before.asked and before.unheard) or before.last_reply:
+        asked = replace(before, asked=True, unheard=True, last_word=False, last_reply=False)
     return _held(_started(asked, Metric.NEXT_RESPONSE, fact), fact)
 
 
