@@ -1,0 +1,126 @@
+"""This file judges a pool from outside: from what went in, what came out, the rows and the reminders, never from the engine's own indexes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from libs.contracts.vocabulary import Presence, WorkState
+from services.router.assignment.domain import decisions as made
+from services.router.assignment.domain import inputs
+from services.router.assignment.domain.decisions import AgentChange, Decision, Ending
+from services.router.assignment.domain.policy import Policy
+from services.router.assignment.domain.work import WorkItem
+from tests.unit.router.assignment.pool import Pool
+
+CONNECTED = (Presence.AVAILABLE, Presence.BUSY, Presence.BREAK)
+
+
+@dataclass
+class Witness:
+    """Remembers what was promised about each item, and says which promise a decision breaks."""
+
+    since: dict[str, datetime] = field(default_factory=dict)
+    """Work item -> when its customer began to wait."""
+    turned_down: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    """(work item, agent) -> when the agent declined it."""
+    orders: set[str] = field(default_factory=set)
+    """Work items that a supervisor gave by hand and that nobody has given back."""
+
+    def watch(
+        self, what: inputs.Input, at: datetime, now: datetime, told: list[Decision], policy: Policy
+    ) -> Iterator[str]:
+        """Broken promises in one input's decisions, in words."""
+        for fact in told:
+            if not isinstance(fact, made.Fact):
+                continue
+            item = fact.item
+            if isinstance(what, inputs.Request) and what.work_item_id == item.work_item_id:
+                self.since.setdefault(item.work_item_id, min(what.requested_at, now))
+            if item.waiting_since != self.since[item.work_item_id]:
+                yield f"{item.work_item_id} has lost its age: {item.waiting_since}"
+            yield from self._given(fact, now, policy)
+            if isinstance(fact, made.ReservationEnded) and fact.ending is Ending.DECLINED:
+                self.turned_down[item.work_item_id, fact.agent_id] = min(at, now)
+            if isinstance(fact, made.Completed | made.Cancelled | made.Wrapping):
+                self.orders.discard(item.work_item_id)
+
+    def _given(self, fact: made.Fact, now: datetime, policy: Policy) -> Iterator[str]:
+        """Whom work was given to, by matching: never to one who just declined it, never away from where a person put it."""
+        item, by_hand = fact.item, isinstance(fact, made.Assigned) and fact.forced_by is not None
+        if by_hand:
+            self.orders.add(item.work_item_id)
+        elif isinstance(fact, made.Queued):
+            if item.work_item_id in self.orders and fact.reason not in ("agent_lost", "agent_removed"):
+                yield f"{item.work_item_id} was given by hand and is taken back: {fact.reason}"
+            self.orders.discard(item.work_item_id)
+        elif isinstance(fact, made.Offered | made.Assigned) and item.agent_id is not None:
+            if item.work_item_id in self.orders:
+                yield f"{item.work_item_id} was given by hand and is given to {item.agent_id}"
+            declined_at = self.turned_down.get((item.work_item_id, item.agent_id))
+            if declined_at is not None and now < declined_at + policy.decline_memory:
+                yield f"{item.work_item_id} comes back to {item.agent_id}, who declined it at {declined_at}"
+
+
+def strays(pool: Pool) -> Iterator[str]:
+    """What no row may say, and what nothing would ever end, in words."""
+    policy = pool.engine.book.policy
+    for item in pool.items.values():
+        holder = pool.agents.get(item.agent_id) if item.agent_id else None
+        if item.state is not WorkState.QUEUED and (holder is None or item.agent_id not in policy.agents):
+            yield f"{item.work_item_id} is {item.state} with {item.agent_id}, who is nobody of the pool"
+        if item.state is WorkState.OFFERED and f"reservation/{item.reservation_id}" not in pool.reminders:
+            yield f"the offer of {item.work_item_id} has no end"
+        if item.state is WorkState.WRAPPING and f"wrap-up/{item.work_item_id}" not in pool.reminders:
+            yield f"the wrap-up of {item.work_item_id} has no end"
+        for agent_id in item.declined or ():
+            if f"decline/{item.work_item_id}/{agent_id}" not in pool.reminders:
+                yield f"{agent_id}'s refusal of {item.work_item_id} has no end"
+    for agent in pool.agents.values():
+        place = f"{policy.pool}/{agent.agent_id}"
+        if agent.presence in CONNECTED and f"presence/{place}" not in pool.reminders:
+            yield f"nobody watches {agent.agent_id}'s heartbeats"
+        held = [i for i in pool.items.values() if i.agent_id == agent.agent_id]
+        stuck = [i.work_item_id for i in held if i.state is WorkState.ASSIGNED]
+        if agent.lost_at is not None and stuck and f"grace/{place}" not in pool.reminders:
+            yield f"{agent.agent_id} is lost and {stuck} stay there"
+
+
+def idle_beside_work(pool: Pool) -> Iterator[str]:
+    """Each agent who could take an item that waits, by the rows and the policy alone."""
+    policy = pool.engine.book.policy
+    load: dict[str, int] = {}
+    for item in pool.items.values():
+        if item.agent_id is not None:
+            load[item.agent_id] = load.get(item.agent_id, 0) + item.units
+    for agent_id, spec in policy.agents.items():
+        row = pool.agents.get(agent_id)
+        if row is None or row.presence is not Presence.AVAILABLE:
+            continue
+        room = spec.capacity - load.get(agent_id, 0)
+        for item in pool.items.values():
+            if item.state is WorkState.QUEUED and item.units <= room and _fits(policy, item, agent_id):
+                yield f"{agent_id} could take {item.work_item_id}, which waits"
+
+
+def _fits(policy: Policy, item: WorkItem, agent_id: str) -> bool:
+    if agent_id in item.excluded_agent_ids or agent_id in (item.declined or {}):
+        return False
+    if item.only_agent_id is not None:
+        return item.only_agent_id == agent_id
+    spec = policy.agents[agent_id]
+    able = all(spec.skills.get(skill, 0) >= least for skill, least in item.skills.items())
+    return able and item.queue in spec.queues
+
+
+def published(told: list[Decision]) -> list[Any]:
+    """Decisions without the numbers of turns, which only order an engine's own agents and which no topic carries."""
+    return [_without_turns(decision) for decision in told]
+
+
+def _without_turns(decision: Decision) -> Any:
+    if isinstance(decision, AgentChange):
+        return replace(decision, agent=replace(decision.agent, touched=0))
+    if isinstance(decision, made.Fact):
+        return replace(decision, item=replace(decision.item, offer_turn=0))
+    return decision
