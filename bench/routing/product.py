@@ -21,6 +21,8 @@ from services.router.assignment.domain.policy import AgentSpec, Policy
 DAY_BEGINS = datetime(2026, 1, 5, tzinfo=UTC)
 LONGER_THAN_A_DAY = timedelta(days=2)
 """Desktops' heartbeats are no part of the benchmark: nobody's presence lapses."""
+EVER = timedelta(days=100)
+"""A head start that no wait makes up for: strict priority."""
 QUEUE, ENGLISH = "floor", "english"
 
 
@@ -37,8 +39,10 @@ def chat_first(conversation: Conversation) -> int:
 class Setting:
     """What a workspace would say. `deadlines` and `last_agent`: whether requests carry them."""
 
-    strategy: str = "longest_idle"
+    order: str = "priority"
+    pick: str = "longest_idle"
     priority: Callable[[Conversation], int] = vip_first
+    head_start: timedelta | None = None
     deadlines: bool = True
     last_agent: bool = True
 
@@ -51,7 +55,7 @@ class Product:
 
     def start(self, floor: Floor) -> None:
         self._floor = floor
-        self._engine = Engine(workspace(floor.staff, self._setting.strategy))
+        self._engine = Engine(workspace(floor.staff, self._setting))
         self._reminders: list[tuple[str, Lapse]] = []
         self._current: dict[str, int] = {}
         for agent in reversed(
@@ -118,12 +122,14 @@ class Product:
         )
 
 
-def workspace(staff: Staff, strategy: str) -> Policy:
+def workspace(staff: Staff, setting: Setting) -> Policy:
     """The staff as a pool of one queue, topics and English as skills."""
     return Policy(
         pool="ccr1",
         version="1",
-        strategy=strategy,
+        order=setting.order,
+        pick=setting.pick,
+        head_start=setting.head_start,
         presence_lease=LONGER_THAN_A_DAY,
         auto_accept=True,
         agents={agent_id(agent.id): _spec(agent, staff.capacity) for agent in staff.agents},
@@ -156,9 +162,11 @@ def _number(name: str) -> int:
 
 SETTINGS: Mapping[str, Setting] = MappingProxyType(
     {
-        "product": Setting(),
-        "product_lia": Setting(deadlines=False, last_agent=False),
-        "product_lia_tuned": Setting(priority=chat_first, deadlines=False, last_agent=False),
+        "product": Setting("slack", "best_fit"),
+        "product_lia": Setting("longest_wait", head_start=EVER, deadlines=False, last_agent=False),
+        "product_lia_tuned": Setting(
+            "longest_wait", head_start=EVER, priority=chat_first, deadlines=False, last_agent=False
+        ),
     }
 )
 """`product` is the router as it is; the others ask it for what a baseline does, to show that it does that."""

@@ -203,7 +203,7 @@ class Fetching:
                 return
             try:
                 answer = await client.send(node, session.next_request(wanted, self._wait_ms))
-            except (KafkaError, OSError) as fault:
+            except Exception as fault:  # the library lets more than its own errors out of a broken connection
                 session.lost()
                 log.warning("a fetch failed", client=self._name, fault=repr(fault)[:200])
                 client.force_metadata_update()

@@ -8,7 +8,6 @@ from datetime import datetime
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 # On a fresh broker the coordinator of a group comes up a moment later; nothing of ours waits for it.
 logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.CRITICAL)
@@ -46,7 +45,7 @@ class Offsets:
         try:
             async with asyncio.timeout(8):
                 yield await self._get()
-        except (KafkaError, TimeoutError, OSError) as fault:
+        except Exception as fault:
             raise OSError(f"the broker does not tell its offsets: {fault!r}") from fault
 
     async def commit(self, done: Mapping[Slot, int]) -> None:
@@ -55,7 +54,7 @@ class Offsets:
             async with asyncio.timeout(5):
                 consumer = await self._get()
                 await consumer.commit({TopicPartition(*slot): offset for slot, offset in done.items()})
-        except (KafkaError, TimeoutError, OSError) as fault:
+        except Exception as fault:
             log.debug("offsets were not committed", client=self._client, fault=repr(fault)[:200])
 
     async def stop(self) -> None:

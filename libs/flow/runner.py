@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from aiokafka.errors import KafkaError
 
 from libs.contracts.topics import topic_map
 from libs.flow import metrics
@@ -160,7 +159,7 @@ class Runner:
         while True:
             try:
                 await feed.start()
-            except (KafkaError, OSError, TimeoutError) as fault:
+            except Exception as fault:  # the library lets more than its own errors out of a broken connection
                 log.warning("waiting for the broker", flow=name, fault=repr(fault)[:200])
                 await self._time.sleep(0.5)
             else:

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from aiokafka.errors import KafkaError
 
 from libs.contracts.envelope import EnvelopeError, Event, decode_envelope, decode_payload
 from libs.contracts.topics import topic_map
@@ -103,7 +102,7 @@ class Tail:
                     self._next = await self._offsets.since(self._slots, self._time.now() - marks)
                 await self._fetching.start()
                 break
-            except (KafkaError, OSError, TimeoutError) as fault:
+            except Exception as fault:  # the library lets more than its own errors out of a broken connection
                 log.warning("waiting for the broker", fault=repr(fault)[:200])
                 await self._time.sleep(0.5)
         for slot in self._slots:

@@ -1,13 +1,14 @@
 """This file creates the topics of the map and verifies that a broker's topics are those: `python -m libs.flow.topics create|verify`."""
 
 import asyncio
+import contextlib
 import os
 import sys
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import UnknownTopicOrPartitionError, for_code
 
 from libs.contracts.topics import Topic, TopicMap, topic_map
 from libs.timesource import SystemTime
@@ -115,18 +116,24 @@ class _admin:  # noqa: N801  reads as a verb at its uses
         self._client = AIOKafkaAdminClient(
             bootstrap_servers=self._kafka, client_id="sambung-topics", request_timeout_ms=10_000
         )
+        # The library lets KeyError, AssertionError and others out where a broker goes away under a request, so whatever is
+        # not this module's own finding is taken for that.
         try:
             async with asyncio.timeout(10):
                 await self._client.start()
-        except (KafkaError, OSError, TimeoutError) as fault:
-            await self._client.close()
+        except Exception as fault:
+            await self._close()
             raise BrokerAway(f"no broker answers at {self._kafka}: {fault!r}") from fault
         return self._client
 
     async def __aexit__(self, _kind: object, fault: BaseException | None, _trace: object) -> None:
-        await self._client.close()
-        if isinstance(fault, (KafkaError, OSError, TimeoutError)):
+        await self._close()
+        if isinstance(fault, Exception) and not isinstance(fault, (TopicProblems, BrokerAway)):
             raise BrokerAway(f"the broker at {self._kafka} went away: {fault!r}") from fault
+
+    async def _close(self) -> None:
+        with contextlib.suppress(Exception):
+            await self._client.close()
 
 
 def _main(arguments: list[str]) -> int:

@@ -9,7 +9,8 @@ from libs.contracts.vocabulary import Channel
 from libs.workspace.credentials import Secret
 
 Role = Literal["agent", "supervisor"]
-Strategy = Literal["longest_idle"]
+Order = Literal["longest_wait", "priority", "deadline", "slack", "gcmu"]
+Pick = Literal["longest_idle", "round_robin", "least_loaded", "most_spare", "best_skill", "best_fit"]
 
 
 def _one_unit_each() -> dict[Channel, int]:
@@ -44,6 +45,26 @@ class Inbox:
 
 
 @dataclass(frozen=True, slots=True)
+class Relaxation:
+    """What is asked of agents once a customer has waited: lower levels (0: the skill is not asked for), more queues' agents."""
+
+    after: timedelta
+    skills: Mapping[str, int] = field(default_factory=dict)
+    queues: tuple[str, ...] = ()
+    """Of the same pool."""
+    skip_if_nobody: bool = False
+    """At once where nobody who is there fits what was asked before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How one agent serves one queue: sooner than others by `priority`, and not before `delay` after the request."""
+
+    priority: int = 0
+    delay: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
 class Queue:
     """Ordered waiting work."""
 
@@ -51,6 +72,10 @@ class Queue:
     pool: str
     skills: Mapping[str, int] = field(default_factory=dict)
     """Skill -> lowest level (1..5) that may take work from here."""
+    prefers: Mapping[str, int] = field(default_factory=dict)
+    """Skill -> level of those who come first."""
+    relax: tuple[Relaxation, ...] = ()
+    """The shortest wait first."""
     priority: int = 0
     """Higher goes first."""
     wrap_up: timedelta = timedelta(0)
@@ -63,7 +88,16 @@ class Pool:
     """Queues and agents that can serve each other."""
 
     id: str
-    strategy: Strategy = "longest_idle"
+    order: Order = "priority"
+    """Which waiting work comes first."""
+    pick: Pick = "longest_idle"
+    """Which free agent comes first."""
+    head_start: timedelta | None = None
+    """What one level of priority is worth in waiting time; None takes the order's own."""
+    late_behind: timedelta = timedelta(0)
+    """Work that is late stands this much further back, behind what can still be in time."""
+    hold: bool = True
+    """Whether the pick `best_fit` may hold slow agents back for a while."""
     reservation_lease: timedelta = timedelta(seconds=30)
     """How long an offer stands."""
     presence_lease: timedelta = timedelta(seconds=45)
@@ -92,6 +126,8 @@ class Agent:
     capacity: int = 1
     """Units held at most."""
     role: Role = "agent"
+    terms: Mapping[str, Terms] = field(default_factory=dict)
+    """By queue, where they are not the usual ones."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,15 @@ from libs.workspace.model import (
     Agent,
     Calendar,
     Inbox,
+    Order,
+    Pick,
     Pool,
     ProviderOptions,
     Queue,
+    Relaxation,
     Role,
     SlaPolicy,
-    Strategy,
+    Terms,
 )
 from libs.workspace.reach import TARGETS
 from libs.workspace.reading import (
@@ -103,6 +106,8 @@ def _queue(id: str) -> Read[Queue]:
         {
             "pool": Field(reference("pools"), required=True),
             "skills": Field(_SKILLS),
+            "prefers": Field(_SKILLS),
+            "relax": Field(_relaxations),
             "priority": Field(whole(-1_000_000, 1_000_000)),
             "wrap_up": Field(_duration()),
             "sla": Field(reference("sla_policies")),
@@ -114,7 +119,11 @@ def _pool(id: str) -> Read[Pool]:
     return record(
         lambda **values: Pool(id=id, **values),
         {
-            "strategy": Field(one_of(get_args(Strategy))),
+            "order": Field(one_of(get_args(Order))),
+            "pick": Field(one_of(get_args(Pick))),
+            "head_start": Field(_duration()),
+            "late_behind": Field(_duration()),
+            "hold": Field(flag),
             "reservation_lease": Field(_duration(above_zero=True)),
             "presence_lease": Field(_duration(above_zero=True)),
             "grace": Field(_duration()),
@@ -133,10 +142,23 @@ def _agent(id: str) -> Read[Agent]:
             "pool": Field(reference("pools"), required=True),
             "skills": Field(_SKILLS),
             "queues": Field(listing(reference("queues"))),
+            "terms": Field(mapping(as_id, _terms)),
             "capacity": Field(whole(0, 10_000), required=True),
             "role": Field(one_of(get_args(Role))),
         },
     )
+
+
+def _terms(queue: str) -> Read[Terms]:
+    def read(reading: Reading, place: Place) -> Terms:
+        reading.references.append((place, "queues", queue))
+        return _TERMS(reading, place)
+
+    return read
+
+
+def _relaxations(reading: Reading, place: Place) -> tuple[Relaxation, ...]:
+    return tuple(sorted(listing(_RELAXATION)(reading, place), key=lambda r: r.after))
 
 
 def _sla_policy(id: str) -> Read[SlaPolicy]:
@@ -230,6 +252,16 @@ def _known_channel(value: str) -> Channel:
     return Channel(value)
 
 
+_TERMS: Read[Terms] = record(Terms, {"priority": Field(whole(-1_000, 1_000)), "delay": Field(_duration())})
+_RELAXATION: Read[Relaxation] = record(
+    Relaxation,
+    {
+        "after": Field(_duration(above_zero=True), required=True),
+        "skills": Field(mapping(as_id, lambda _: whole(0, 5))),
+        "queues": Field(listing(reference("queues"))),
+        "skip_if_nobody": Field(flag),
+    },
+)
 _SKILLS: Read[dict[str, int]] = mapping(as_id, lambda _: whole(1, 5))
 _PROVIDER: Read[ProviderOptions] = record(
     ProviderOptions,

@@ -84,7 +84,7 @@ def seen(book: Book) -> dict[str, Any]:
         "items": book.items,
         "agents": {a: replace(s, heartbeat_at=None) for a, s in book.agents.items()},
         "waiting": list(book.waiting.in_order()),
-        "free": [[key[-1] for key in group.free] for group in book.roster.groups.values()],
+        "free": [[key[-1] for key in group.free] for group in book.roster.groups],
         "loads": {agent_id: book.load(agent_id) for agent_id in book.agents},
         "pending": book.pending,
         "over": book.over,

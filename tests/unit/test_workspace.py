@@ -76,7 +76,11 @@ def test_absent_keys_take_the_defaults_of_the_model(write: Write) -> None:
     workspace = load(write(SMALL), KEY)
     inbox, pool, queue = workspace.inboxes["situs"], workspace.pools["utama"], workspace.queues["umum"]
     assert (inbox.region, inbox.reopen_window, inbox.provider.base_url) == ("ID", timedelta(hours=24), None)
-    assert (pool.strategy, pool.reservation_lease) == ("longest_idle", timedelta(seconds=30))
+    assert (pool.order, pool.pick, pool.reservation_lease) == (
+        "priority",
+        "longest_idle",
+        timedelta(seconds=30),
+    )
     assert (pool.presence_lease, pool.grace) == (timedelta(seconds=45), timedelta(seconds=30))
     assert (pool.decline_memory, pool.auto_accept) == (timedelta(minutes=5), False)
     assert pool.channel_cost == dict.fromkeys(Channel, 1)
@@ -192,7 +196,16 @@ CHANGES = {
         "    capacity: 2\n    role: boss",
         "'boss' — expected agent or supervisor",
     ),
-    "unknown strategy": ("  utama: {}", "  utama: {strategy: random}", "'random' — expected longest_idle"),
+    "unknown order": (
+        "  utama: {}",
+        "  utama: {order: random}",
+        "'random' — expected longest_wait, priority",
+    ),
+    "unknown pick": (
+        "  utama: {}",
+        "  utama: {pick: random}",
+        "'random' — expected longest_idle, round_robin",
+    ),
     "no section of pools": ("pools:\n  utama: {}\n", "", "1:1 pools: is missing"),
     "small region": ("    queue: umum\n", "    queue: umum\n    region: id\n", "'id' — expected a country"),
     "address without scheme": (

@@ -18,6 +18,8 @@ class WorkRequested(Payload):
     channel: Channel
     skills: dict[str, int] = Field(default_factory=dict)
     """Required skill -> least level."""
+    preferred_skills: dict[str, int] = Field(default_factory=dict)
+    """Skill -> level that comes first where somebody has it, and is not insisted on."""
     priority: int = 0
     last_agent_id: str | None = None
     only_agent_id: str | None = None
@@ -71,6 +73,8 @@ class Explanation(Value):
     considered: int = 0
     """How many agents were looked at; `candidates` may be cut short, `considered` never."""
     note: str | None = None
+    step: int = 0
+    """How many of the queue's relaxations held."""
 
 
 class WorkEvent(Payload):

@@ -60,7 +60,8 @@ class PoolView(BaseModel):
     """`counts`: live work items by state. `waiting`: the first ones, in the order in which they will be served."""
 
     pool: str
-    strategy: str
+    order: str
+    pick: str
     policy_version: str
     counts: dict[str, int]
     waiting: list[WaitingItem]
@@ -84,7 +85,8 @@ def routes(database: Database, workspace: Workspace) -> APIRouter:
             raise Problem(404, "unknown_pool", "The workspace has no such pool")
         return PoolView(
             pool=pool,
-            strategy=configured.strategy,
+            order=configured.order,
+            pick=configured.pick,
             policy_version=workspace.version,
             counts={row["state"]: row["items"] for row in await database.fetch(sql["counts"], pool)},
             waiting=[_waiting(row) for row in await database.fetch(sql["waiting"], pool, WAITING_LIMIT)],

@@ -29,10 +29,17 @@ from libs.contracts.payloads.commands import (
 from libs.flow.flow import Flow
 from libs.workspace import Pool, Workspace
 from services.router.assignment import metrics
-from services.router.assignment.domain.policy import AgentSpec, Policy
+from services.router.assignment.domain.policy import AgentSpec, Policy, Relaxation, Terms
 from services.router.assignment.handlers.receiving import Handlers
 from services.router.assignment.store import AssignmentStore
-from services.router.assignment.timers import DeclineDue, GraceDue, PresenceDue, ReservationDue, WrapUpDue
+from services.router.assignment.timers import (
+    DeclineDue,
+    GraceDue,
+    PresenceDue,
+    ReservationDue,
+    WaitDue,
+    WrapUpDue,
+)
 
 
 def flow(workspace: Workspace) -> Flow:
@@ -68,6 +75,7 @@ def flow(workspace: Workspace) -> Flow:
             GraceDue: on.on_grace_due,
             WrapUpDue: on.on_wrap_up_due,
             DeclineDue: on.on_decline_due,
+            WaitDue: on.on_wait_due,
         },
         emits={
             "assignments": (
@@ -94,7 +102,16 @@ def policy_of(workspace: Workspace, pool_id: str) -> Policy:
     return Policy(
         pool=pool_id,
         version=workspace.version,
-        strategy=pool.strategy,
+        order=pool.order,
+        pick=pool.pick,
+        head_start=pool.head_start,
+        late_behind=pool.late_behind,
+        hold=pool.hold,
+        relaxations={
+            queue.id: tuple(Relaxation(r.after, r.skills, r.queues, r.skip_if_nobody) for r in queue.relax)
+            for queue in queues.values()
+            if queue.relax
+        },
         reservation_lease=pool.reservation_lease,
         presence_lease=pool.presence_lease,
         grace=pool.grace,
@@ -103,7 +120,13 @@ def policy_of(workspace: Workspace, pool_id: str) -> Policy:
         channel_cost=pool.channel_cost,
         wrap_up={queue.id: queue.wrap_up for queue in queues.values() if queue.wrap_up > timedelta(0)},
         agents={
-            agent.id: AgentSpec(agent.id, agent.skills, frozenset(agent.queues or queues), agent.capacity)
+            agent.id: AgentSpec(
+                agent.id,
+                agent.skills,
+                frozenset(agent.queues or queues),
+                agent.capacity,
+                {q: Terms(t.priority, t.delay) for q, t in agent.terms.items()},
+            )
             for agent in workspace.agents.values()
             if agent.pool == pool_id and pool_id in workspace.pools
         },

@@ -8,6 +8,7 @@ from typing import Any
 from libs.flow.store import Log, Reader, Store, Table
 from services.router.assignment.domain.agents import AgentState
 from services.router.assignment.domain.engine import Engine
+from services.router.assignment.domain.learning import Cell
 from services.router.assignment.domain.policy import Policy
 from services.router.assignment.domain.work import WorkItem
 
@@ -35,15 +36,22 @@ class AssignmentStore(Store):
         self.work_items = Table("work_item", WorkItem, key=["work_item_id"], group="pool")
         self.agents = Table("agent_state", AgentState, key=["pool", "agent_id"], group="pool")
         self.decisions = Log("decision", Decided, key=["work_item_id", "version"])
-        self.tables = (self.work_items, self.agents, self.decisions)
+        self.learned = Table("learned", Cell, key=["pool", "kind", "name"], group="pool")
+        self.tables = (self.work_items, self.agents, self.decisions, self.learned)
 
     async def open(self, db: Reader) -> None:
         await self.work_items.load_all(db, "lane = $1", self.lane)
         await self.agents.load_all(db, "lane = $1", self.lane)
-        for pool in {row.pool for row in self.work_items} | {row.pool for row in self.agents}:
+        await self.learned.load_all(db, "lane = $1", self.lane)
+        for pool in (
+            {row.pool for row in self.work_items}
+            | {row.pool for row in self.agents}
+            | {row.pool for row in self.learned}
+        ):
             items = self.work_items.of(pool) if self.work_items.has(pool) else ()
             agents = self.agents.of(pool) if self.agents.has(pool) else ()
-            self.engines[pool] = Engine(self._policy_of(pool), self.lane, items, agents)
+            cells = self.learned.of(pool) if self.learned.has(pool) else ()
+            self.engines[pool] = Engine(self._policy_of(pool), self.lane, items, agents, cells)
 
     def engine(self, pool: str) -> Engine:
         engine = self.engines.get(pool)
@@ -60,6 +68,8 @@ class AssignmentStore(Store):
             self.work_items.delete(item)
         for agent in changes.agents:
             self.agents.put(agent)
+        for cell in changes.learned:
+            self.learned.put(cell)
 
     def discard(self) -> None:
         super().discard()

@@ -9,6 +9,7 @@ from services.router.assignment.domain.inputs import (
     Lapse,
     PresenceLapsed,
     ReservationLapsed,
+    WaitLapsed,
     WrapUpEnded,
 )
 
@@ -39,6 +40,11 @@ class DeclineDue(Timer):
     agent_id: str
 
 
+class WaitDue(Timer):
+    name = "wait"
+    work_item_id: str
+
+
 def timer_of(lapse: Lapse) -> Timer:
     match lapse:
         case ReservationLapsed(reservation_id):
@@ -51,5 +57,7 @@ def timer_of(lapse: Lapse) -> Timer:
             return WrapUpDue(work_item_id=work_item_id)
         case DeclineLapsed(work_item_id, agent_id):
             return DeclineDue(work_item_id=work_item_id, agent_id=agent_id)
+        case WaitLapsed(work_item_id):
+            return WaitDue(work_item_id=work_item_id)
         case _:
             assert_never(lapse)

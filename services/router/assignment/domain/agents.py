@@ -41,6 +41,8 @@ class AgentState:
     """When last heard from; in memory exact, in the table up to half a lease old."""
     touched: int = 0
     """The engine's turn number of the latest assignment, release or return to available: the idle order."""
+    given: int = 0
+    """The engine's turn number of the latest assignment."""
     idle_since: datetime | None = None
     lost_at: datetime | None = None
     resume_presence: Presence | None = None

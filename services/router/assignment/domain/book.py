@@ -5,12 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from libs.contracts.vocabulary import Presence, WorkState
+from services.router.assignment.domain import fit as fitting
 from services.router.assignment.domain.agents import AgentState
+from services.router.assignment.domain.fit import Fit
+from services.router.assignment.domain.learning import Cell, Figures, Learning
 from services.router.assignment.domain.policy import Policy
-from services.router.assignment.domain.roster import Roster
-from services.router.assignment.domain.strategies import STRATEGIES, Standing
-from services.router.assignment.domain.waiting import Waiting
+from services.router.assignment.domain.roster import Group, Roster
+from services.router.assignment.domain.strategies import ORDERS, PICKS, Standing
+from services.router.assignment.domain.waiting import Line, Waiting
 from services.router.assignment.domain.work import ENDED, TAKES_CAPACITY, WorkItem
+
+NOTHING = Figures()
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,7 @@ class Changes:
     items: tuple[WorkItem, ...]
     ended: tuple[WorkItem, ...]
     agents: tuple[AgentState, ...]
+    learned: tuple[Cell, ...] = ()
 
 
 class Book:
@@ -28,8 +34,16 @@ class Book:
     Everything else here is derived: a book built from the rows of another is equal to it.
     """
 
+    GUARDED = 10**15
+    """Microseconds by which what waits beyond its guard goes before everything: more than any rank differs."""
+
     def __init__(
-        self, policy: Policy, lane: int, items: Iterable[WorkItem] = (), agents: Iterable[AgentState] = ()
+        self,
+        policy: Policy,
+        lane: int,
+        items: Iterable[WorkItem] = (),
+        agents: Iterable[AgentState] = (),
+        cells: Iterable[Cell] = (),
     ) -> None:
         self.policy, self.lane = policy, lane
         self.items: dict[str, WorkItem] = {}
@@ -38,12 +52,22 @@ class Book:
         }
         self.pending: dict[str, str] = {}
         """Reservation that stands -> work item."""
-        self.roster = Roster(list(policy.agents.values()))
-        self.waiting = Waiting(self.roster.open)
+        self.roster = Roster(policy.agents.values())
+        self.waiting = Waiting(policy, self.roster.open)
+        self.pick, order = PICKS[policy.pick], ORDERS[policy.order]
+        learns = self.pick.by_fit or order.fits or order.by_target
+        self.learning = Learning(policy.pool, lane, self.roster.graded, cells) if learns else None
+        self.admits = (self.pick.by_fit and policy.hold) or any(a.terms for a in policy.agents.values())
+        """Whether some agents may have to wait before an item may go to them."""
+        self.wakes = self.admits or bool(policy.relaxations)
+        """Whether waiting items may have to be looked at again though nothing else happens."""
+        self._price()
+        self._open: dict[str, tuple[int, int]] = {}
+        """Available agent -> units free, capacity."""
+        self._free_units = self._all_units = 0
         self.over: dict[str, int] = {}
         """Agent -> units above capacity that a forced assignment or a lowered capacity left."""
         self.turn = 0
-        self._order = STRATEGIES[policy.strategy]
         self._held: dict[str, dict[str, WorkItem]] = {}
         self._loads: dict[str, int] = {}
         self._saved_heartbeat: dict[str, datetime | None] = {}
@@ -52,9 +76,15 @@ class Book:
         for agent in agents:
             self.agents[agent.agent_id] = agent
             self._saved_heartbeat[agent.agent_id] = agent.heartbeat_at
+            self._connect(agent.agent_id, connected=agent.connected and agent.listed)
+        waiting = []
         for item in items:
             self.items[item.work_item_id] = item
-            self._index(item)
+            if item.state is WorkState.QUEUED:
+                waiting.append(item)
+            else:
+                self._index(item)
+        self.waiting.fill(waiting)
         for holder in self._held:
             self.agents.setdefault(holder, self.newcomer(holder))
         self.turn = max((a.touched for a in self.agents.values()), default=0)
@@ -62,6 +92,8 @@ class Book:
         for agent_id in self.agents:
             self.settle_over(agent_id, raised=True)
             self._place(agent_id)
+        self.was_roomy = self.roomy
+        """At the end of the latest step."""
 
     def newcomer(self, agent_id: str) -> AgentState:
         """An agent of whom nothing is recorded."""
@@ -90,6 +122,27 @@ class Book:
         """Available, of this pool, and with room for something."""
         return self.roster.key(agent_id) is not None
 
+    @property
+    def roomy(self) -> bool:
+        """Whether so much of the capacity on duty is free that nobody need be held back."""
+        return self._free_units > fitting.RESERVE * self._all_units
+
+    @property
+    def figures(self) -> Figures:
+        return self.learning.figures if self.learning is not None else NOTHING
+
+    def fit(self, line: Line, group: Group) -> Fit:
+        found = line.fits.get(group)
+        if found is None:
+            found = line.fits[group] = fitting.fit(self.policy, self.figures, self.roster.graded, line, group)
+        return found
+
+    def terms(self, line: Line) -> Iterable[Fit]:
+        """The different terms on which groups must wait for the line's items."""
+        return {
+            (f.hold, f.delay): f for g in line.groups if (f := self.fit(line, g)).hold or f.delay
+        }.values()
+
     # -- changing -----------------------------------------------------------------------------------------------------
 
     def put_item(self, item: WorkItem) -> None:
@@ -110,7 +163,11 @@ class Book:
             self._place(item.agent_id)
 
     def put_agent(self, agent: AgentState) -> None:
+        before = self.agents.get(agent.agent_id)
         self.agents[agent.agent_id] = agent
+        was, now = before is not None and before.connected and before.listed, agent.connected and agent.listed
+        if was != now:
+            self._connect(agent.agent_id, connected=now)
         self._changed_agents[agent.agent_id] = agent
         self._saved_heartbeat[agent.agent_id] = agent.heartbeat_at
         self._place(agent.agent_id)
@@ -142,7 +199,8 @@ class Book:
         """What was put since the last call."""
         items = tuple(i for i in self._changed_items.values() if i.state not in ENDED)
         ended = tuple(i for i in self._changed_items.values() if i.state in ENDED)
-        changes = Changes(items, ended, tuple(self._changed_agents.values()))
+        learned = self.learning.take_changes() if self.learning is not None else ()
+        changes = Changes(items, ended, tuple(self._changed_agents.values()), learned)
         self._changed_items.clear()
         self._changed_agents.clear()
         return changes
@@ -165,13 +223,49 @@ class Book:
         if item.state is WorkState.OFFERED and item.reservation_id is not None:
             del self.pending[item.reservation_id]
 
+    def learn(self, now: datetime) -> list[Line]:
+        """Let new figures count when their period has come: the lines for which somebody may now be free."""
+        if self.learning is None or not self.learning.roll(now):
+            return []
+        self._price()
+        self.waiting.forget_fits()
+        return self.waiting.open_lines()
+
+    def _price(self) -> None:
+        if self.learning is not None and self.pick.by_fit:
+            fitting.price_groups(self.roster, self.learning.figures)
+
+    def _connect(self, agent_id: str, *, connected: bool) -> None:
+        """Who is there decides who is held back for whom."""
+        group = self.roster.group(agent_id)
+        if group is None:
+            return
+        group.connected += 1 if connected else -1
+        if self.learning is not None:
+            for line in group.lines:
+                line.fits.clear()
+                line.best = None
+
     def _place(self, agent_id: str) -> None:
-        agent = self.agents[agent_id]
-        free = agent.listed and agent.presence is Presence.AVAILABLE and self.room(agent_id) > 0
-        if not free:
+        agent, room = self.agents[agent_id], self.room(agent_id)
+        available = agent.listed and agent.presence is Presence.AVAILABLE
+        self._count(agent_id, max(0, room) if available else 0, agent.capacity if available else 0)
+        if not available or room <= 0:
             self.roster.place(agent_id, None)
             return
         offers = (i.offer_turn for i in self._held.get(agent_id, {}).values() if i.state is WorkState.OFFERED)
-        touched = max(agent.touched, max(offers, default=0))
-        standing = Standing(agent_id, touched, self.load(agent_id), agent.capacity)
-        self.roster.place(agent_id, self._order(standing))
+        offered = max(offers, default=0)
+        standing = Standing(
+            agent_id,
+            max(agent.touched, offered),
+            max(agent.given, offered),
+            self.load(agent_id),
+            agent.capacity,
+        )
+        self.roster.place(agent_id, self.pick.key(standing))
+
+    def _count(self, agent_id: str, free: int, capacity: int) -> None:
+        was_free, was_capacity = self._open.get(agent_id, (0, 0))
+        self._free_units += free - was_free
+        self._all_units += capacity - was_capacity
+        self._open[agent_id] = free, capacity

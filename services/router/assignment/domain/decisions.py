@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from services.router.assignment.domain.agents import AgentState
 from services.router.assignment.domain.inputs import Lapse
@@ -42,9 +43,8 @@ class Answer:
     text: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One agent in a decision; `rejected` is the first reason in words. `score` is what the strategy compared."""
+class Candidate(NamedTuple):
+    """One agent in a decision; `rejected` is the first reason in words. `score` is what was compared, smaller first, and how long they were idle."""
 
     agent_id: str
     rejected: str | None = None
@@ -62,6 +62,8 @@ class Explanation:
     candidates: tuple[Candidate, ...]
     considered: int
     note: str | None = None
+    step: int = 0
+    """Relaxations of the queue that held."""
 
 
 @dataclass(frozen=True, slots=True)

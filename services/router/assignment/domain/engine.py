@@ -23,10 +23,12 @@ from services.router.assignment.domain.inputs import (
     Request,
     ReservationLapsed,
     SetPresence,
+    WaitLapsed,
     Withdraw,
     WrapUpEnded,
 )
 from services.router.assignment.domain.invariants import violations
+from services.router.assignment.domain.learning import Cell
 from services.router.assignment.domain.policy import Policy
 from services.router.assignment.domain.reconcile import reconcile
 from services.router.assignment.domain.step import Step
@@ -47,8 +49,9 @@ class Engine:
         lane: int = 0,
         items: Iterable[WorkItem] = (),
         agents: Iterable[AgentState] = (),
+        cells: Iterable[Cell] = (),
     ) -> None:
-        self.book = Book(policy, lane, items, agents)
+        self.book = Book(policy, lane, items, agents, cells)
         self._reconciled = False
 
     def apply(self, what: Input, *, at: datetime, now: datetime) -> list[Decision]:
@@ -97,6 +100,8 @@ class Engine:
                 requests.wrap_up_ended(step, what.work_item_id)
             case DeclineLapsed():
                 reservations.decline_lapsed(step, what)
+            case WaitLapsed():
+                requests.wait_lapsed(step, what)
             case _:
                 assert_never(what)
 

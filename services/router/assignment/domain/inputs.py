@@ -17,6 +17,7 @@ class Request:
     channel: Channel
     requested_at: datetime
     skills: dict[str, int] = field(default_factory=dict)
+    preferred_skills: dict[str, int] = field(default_factory=dict)
     priority: int = 0
     due_at: datetime | None = None
     last_agent_id: str | None = None
@@ -107,6 +108,13 @@ class DeclineLapsed:
     agent_id: str
 
 
-Lapse = ReservationLapsed | PresenceLapsed | GraceEnded | WrapUpEnded | DeclineLapsed
+@dataclass(frozen=True, slots=True)
+class WaitLapsed:
+    """A waiting item's next relaxation, or the end of a hold."""
+
+    work_item_id: str
+
+
+Lapse = ReservationLapsed | PresenceLapsed | GraceEnded | WrapUpEnded | DeclineLapsed | WaitLapsed
 Command = SetPresence | Accept | Decline | Complete | ForceAssign
 Input = Request | Withdraw | Reprioritise | Command | Heartbeat | Lapse

@@ -1,15 +1,25 @@
 """This file answers who can take which item: the best agent for an item, the best item for an agent, and why others not."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from heapq import merge
 from itertools import islice
 
 from libs.contracts.vocabulary import Presence
 from services.router.assignment.domain.book import Book
 from services.router.assignment.domain.decisions import Candidate, Explanation
-from services.router.assignment.domain.strategies import WaitingKey
-from services.router.assignment.domain.waiting import Requirement, requirement
+from services.router.assignment.domain.fit import BUSY, FLEXIBILITY, Fit
+from services.router.assignment.domain.roster import Group
+from services.router.assignment.domain.strategies import (
+    EPOCH,
+    GUARD,
+    MICROSECOND,
+    AgentKey,
+    WaitingKey,
+    due_at,
+    micros,
+)
+from services.router.assignment.domain.waiting import Line
 from services.router.assignment.domain.work import WorkItem
 
 LISTED = 50
@@ -17,62 +27,64 @@ LISTED = 50
 RUNNERS_UP = 10
 """Eligible ones listed besides the chosen; the rest of the list is for those who were rejected, and why."""
 
+Value = float
+"""Of an item for an agent: its rank as they see it, or its cost in the order `gcmu`. Smallest first."""
+Found = tuple[Value, WaitingKey]
 
-def best_agent(book: Book, item: WorkItem) -> str | None:
-    """Who gets the item now: the agent of the conversation's last assignment if free, else the strategy's first; None if nobody can."""
-    needs = requirement(item)
+
+def best_agent(book: Book, item: WorkItem, now: datetime) -> str | None:
+    """Who gets the item now: the agent of the conversation's last assignment if free, else the pick's first; None if nobody can."""
+    line = book.waiting.line_of(item)
     for known in (item.only_agent_id, item.last_agent_id):
-        if known is not None and _can_take(book, known, item, needs):
+        if known is not None and _can_take(book, known, item, line):
             return known
     if item.only_agent_id is not None:
         return None
-    best: tuple[int, str] | None = None
-    for group in book.roster.serving(needs):
+    best: tuple[int, float, AgentKey] | None = None
+    at = micros(now)
+    for group in line.live:
+        fit = book.fit(line, group)
+        if (fit.hold or fit.delay) and at < _admitted_from(book, item, fit):
+            continue
         for key in group.free:
-            if best is not None and key >= best:
+            score = fit.missing, _measure(book, group, fit, key), key
+            if best is not None and score >= best:
                 break
             agent_id = key[-1]
             if book.room(agent_id) >= item.units and not item.not_for(agent_id):
-                best = key
+                best = score
                 break
-    return best[-1] if best else None
+    return best[-1][-1] if best else None
 
 
-def best_item(book: Book, agent_id: str) -> WorkItem | None:
-    """What a free agent should get next: the first in waiting order of all that they can take."""
+def best_item(book: Book, agent_id: str, now: datetime) -> Found | None:
+    """What a free agent should get next: the first, as they see it, of all that they can take."""
     if not book.is_free(agent_id):
         return None
-    room, best = book.room(agent_id), None
+    group, room, at, best = book.roster.group(agent_id), book.room(agent_id), micros(now), None
     for line in book.roster.lines_for(agent_id):
-        if line.needs.units <= room:
-            best = _first(book, agent_id, line.keys, best)
-    return book.items[best[-1]] if best else None
+        if line.keys and line.needs.units <= room:
+            fit = book.fit(line, group) if group is not None else None
+            found = _first(book, agent_id, line, fit, at)
+            if found is not None and (best is None or found < best):
+                best = found
+    return best
+
+
+def value(book: Book, line: Line, key: WaitingKey, fit: Fit | None, at: int) -> Value:
+    """How soon the item is, for agents of this fit, at this microsecond."""
+    if line.needs.target:
+        wait = (at - key.since) / 1e6
+        return -wait / line.needs.target**2 / (fit.multiple if fit else 1.0)
+    return key.rank + (fit.offset if fit else 0) + _behind(book, key, at)
 
 
 def rejection(book: Book, item: WorkItem, agent_id: str, now: datetime) -> str | None:
     """The first reason why the agent cannot take the item now, in words; None for an eligible one."""
-    spec, agent = book.policy.agents.get(agent_id), book.agents.get(agent_id)
-    if spec is None or agent is None:
+    line, group = book.waiting.line_of(item), book.roster.group(agent_id)
+    if group is None or agent_id not in book.agents:
         return f"not in pool {book.policy.pool}"
-    if item.only_agent_id not in (None, agent_id):
-        return f"only for {item.only_agent_id}"
-    if agent_id in item.excluded_agent_ids:
-        return "excluded"
-    if item.only_agent_id is None:
-        if item.queue not in spec.queues:
-            return f"not in queue {item.queue}"
-        for skill, least in sorted(item.skills.items()):
-            if (level := spec.skills.get(skill, 0)) < least:
-                return f"skill {skill} {level} < {least}"
-    if agent.presence is not Presence.AVAILABLE:
-        return f"{agent.presence} ({agent.reason})" if agent.reason else str(agent.presence)
-    load = book.load(agent_id)
-    if load + item.units > agent.capacity:
-        taken = f"capacity {load}/{agent.capacity}"
-        return f"{taken}, {item.units} needed" if item.units > 1 else taken
-    if item.declined and agent_id in item.declined:
-        return f"declined {max(0, int((now - item.declined[agent_id]).total_seconds()))} s ago"
-    return None
+    return _rejection(book, item, line, group, agent_id, now)
 
 
 def explain(
@@ -81,61 +93,170 @@ def explain(
     """Why `chosen` (or nobody) gets the item, as of now."""
     if note is None and chosen is not None and chosen == item.last_agent_id and item.only_agent_id is None:
         note = "had this conversation last"
-    candidates = [candidate(book, item, chosen, now)] if chosen else []
+    line = book.waiting.line_of(item)
+    candidates: list[Candidate] = []
     eligible = 0
-    for agent_id in islice(_agents(book, item), 2 * LISTED):
-        if agent_id == chosen:
-            continue
-        found = candidate(book, item, agent_id, now)
-        eligible += found.rejected is None
-        if found.rejected is not None or eligible <= RUNNERS_UP:
-            candidates.append(found)
+    for group, agent_id in islice(_agents(book, item, line, chosen), 2 * LISTED):
+        reason = _rejection(book, item, line, group, agent_id, now) if agent_id != chosen else None
+        if reason is not None:
+            candidates.append(Candidate(agent_id, reason))
+        else:
+            eligible += 1
+            if eligible <= RUNNERS_UP + 1:
+                candidates.append(Candidate(agent_id, None, _score(book, line, group, agent_id, now)))
         if len(candidates) == LISTED:
             break
     policy = book.policy
     considered = len(policy.agents) if item.only_agent_id is None else 1
     return Explanation(
-        policy.pool, policy.version, policy.strategy, chosen, tuple(candidates), considered, note
+        policy.pool, policy.version, policy.strategy, chosen, tuple(candidates), considered, note, item.step
     )
 
 
-def candidate(book: Book, item: WorkItem, agent_id: str, now: datetime) -> Candidate:
-    """`score` is the seconds of idleness, for agents who were ever available."""
-    agent = book.agents.get(agent_id)
-    idle = agent.idle_since if agent else None
-    score = (max(0.0, (now - idle).total_seconds()),) if idle else ()
-    return Candidate(agent_id, rejection(book, item, agent_id, now), score)
+def wakes_at(book: Book, item: WorkItem, now: datetime) -> datetime | None:
+    """When a waiting item should be looked at again though nothing else happens: a step relaxes, or a hold ends."""
+    found = [
+        item.waiting_since + relaxation.after
+        for relaxation in book.policy.relaxations.get(item.queue, ())[item.step : item.step + 1]
+    ]
+    if book.admits:
+        line, at = book.waiting.line_of(item), micros(now)
+        later = [
+            moment
+            for terms in book.terms(line)
+            if (moment := _admitted_from(book, item, terms, roomy=False)) > at
+        ]
+        if later:
+            found.append(EPOCH + timedelta(microseconds=min(later)))
+    return min(found, default=None)
 
 
-def _can_take(book: Book, agent_id: str, item: WorkItem, needs: Requirement) -> bool:
+def _admitted_from(book: Book, item: WorkItem, fit: Fit, *, roomy: bool | None = None) -> int:
+    """The microsecond from which agents of this fit may take the item."""
+    since, wait = micros(item.waiting_since), fit.delay
+    if fit.hold and not (book.roomy if roomy is None else roomy):
+        target = (due_at(item) - item.waiting_since) // MICROSECOND
+        wait = max(wait, int(fit.hold * target))
+    return since + wait
+
+
+def _measure(book: Book, group: Group, fit: Fit, key: AgentKey) -> float:
+    """What the pick compares before the order within a group."""
+    if book.pick.by_fit:
+        return fit.multiple * (1 + BUSY * key[0]) + FLEXIBILITY * group.price
+    return -fit.level if book.pick.by_level else 0.0
+
+
+def _behind(book: Book, key: WaitingKey, at: int) -> int:
+    """Where late ones are put behind those who can still be in time, by how much."""
+    behind = book.policy.late_behind
+    if not behind:
+        return 0
+    due = micros(due_at(book.items[key.work_item_id]))
+    if at <= due:
+        return 0
+    guard = key.since + GUARD * (due - key.since)
+    return behind // MICROSECOND if at < guard else -(book.GUARDED)
+
+
+def _can_take(book: Book, agent_id: str, item: WorkItem, line: Line) -> bool:
     return (
         book.is_free(agent_id)
         and book.room(agent_id) >= item.units
         and not item.not_for(agent_id)
-        and book.roster.serves(agent_id, needs)
+        and book.roster.serves(agent_id, line)
     )
 
 
-def _first(book: Book, agent_id: str, keys: list[WaitingKey], best: WaitingKey | None) -> WaitingKey | None:
-    for key in keys:
-        if best is not None and key >= best:
+def _first(book: Book, agent_id: str, line: Line, fit: Fit | None, at: int) -> Found | None:
+    """The first item of a line that the agent may have."""
+    held = fit is not None and (fit.hold or fit.delay)
+    best: Found | None = None
+    for key in line.keys:
+        item = book.items[key.work_item_id]
+        if item.not_for(agent_id) or (held and fit is not None and at < _admitted_from(book, item, fit)):
+            continue
+        found = value(book, line, key, fit, at), key
+        if best is None or found < best:
+            best = found
+        # Only late ones that stand behind can be passed by another of their line.
+        if not book.policy.late_behind or at <= micros(due_at(item)):
             break
-        if not book.items[key[-1]].not_for(agent_id):
-            return key
     return best
 
 
-def _agents(book: Book, item: WorkItem) -> Iterator[str]:
-    """Those whom an explanation should name first come first: free ones who fit, others who fit, the rest."""
+def _rejection(
+    book: Book, item: WorkItem, line: Line, group: Group, agent_id: str, now: datetime
+) -> str | None:
+    agent = book.agents[agent_id]
     if item.only_agent_id is not None:
-        yield item.only_agent_id
+        if item.only_agent_id != agent_id:
+            return f"only for {item.only_agent_id}"
+    elif (misfit := _misfit(line, group)) is not None and agent_id not in item.excluded_agent_ids:
+        return misfit
+    if agent_id in item.excluded_agent_ids:
+        return "excluded"
+    if agent.presence is not Presence.AVAILABLE:
+        return f"{agent.presence} ({agent.reason})" if agent.reason else str(agent.presence)
+    load = book.load(agent_id)
+    if load + item.units > agent.capacity:
+        taken = f"capacity {load}/{agent.capacity}"
+        return f"{taken}, {item.units} needed" if item.units > 1 else taken
+    if item.declined and agent_id in item.declined:
+        return f"declined {max(0, int((now - item.declined[agent_id]).total_seconds()))} s ago"
+    if book.admits and item.only_agent_id is None and agent_id != item.last_agent_id:
+        fit = book.fit(line, group)
+        left = _admitted_from(book, item, fit) - micros(now)
+        if left > 0:
+            why = "held for a better fit" if fit.hold else "queue delayed"
+            return f"{why}, {-(-left // 1_000_000)} s more"
+    return None
+
+
+def _misfit(line: Line, group: Group) -> str | None:
+    if group in line.misfits:
+        return line.misfits[group]
+    found = line.misfits[group] = group.misfit(line.needs)
+    return found
+
+
+def _score(book: Book, line: Line, group: Group, agent_id: str, now: datetime) -> tuple[float, ...]:
+    """What the pick compared, where it compared something, then the seconds of idleness, where they ever were."""
+    score: list[float] = []
+    key, idle = book.roster.key(agent_id), book.agents[agent_id].idle_since
+    if key is not None and (book.pick.by_fit or book.pick.by_level):
+        score.append(round(_measure(book, group, book.fit(line, group), key), 6))
+    if idle:
+        score.append(max(0.0, (now - idle).total_seconds()))
+    return tuple(score)
+
+
+def _agents(book: Book, item: WorkItem, line: Line, chosen: str | None) -> Iterator[tuple[Group, str]]:
+    """Those whom an explanation should name first come first: chosen, free ones who fit, others who fit, the rest."""
+    first = dict.fromkeys(a for a in (chosen, item.only_agent_id, item.last_agent_id) if a is not None)
+    for agent_id in first:
+        group = book.roster.group(agent_id)
+        if group is not None:
+            yield group, agent_id
+    if item.only_agent_id is not None:
         return
-    fitting = book.roster.serving(requirement(item))
-    yield from (key[-1] for key in merge(*(g.free for g in fitting)))
-    for group in fitting:
-        yield from group.others
-    named = {id(group) for group in fitting}
-    for group in book.roster.groups.values():
-        if id(group) not in named:
-            yield from (key[-1] for key in group.free)
-            yield from group.others
+    for key, group in merge(*([(key, group) for key in group.free] for group in line.live), key=_by_key):
+        if key[-1] not in first:
+            yield group, key[-1]
+    for group in line.groups:
+        for agent_id in group.others:
+            if agent_id not in first:
+                yield group, agent_id
+    serving = set(line.groups)
+    for group in book.roster.groups:
+        if group not in serving:
+            for key in group.free:
+                if key[-1] not in first:
+                    yield group, key[-1]
+            for agent_id in group.others:
+                if agent_id not in first:
+                    yield group, agent_id
+
+
+def _by_key(pair: tuple[AgentKey, Group]) -> AgentKey:
+    return pair[0]

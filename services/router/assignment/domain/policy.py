@@ -8,6 +8,17 @@ from libs.contracts.vocabulary import Channel
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """How an agent serves one of their queues: `priority` levels sooner than others, and only `delay` after the request."""
+
+    priority: int = 0
+    delay: timedelta = timedelta(0)
+
+
+AT_ONCE = Terms()
+
+
+@dataclass(frozen=True, slots=True)
 class AgentSpec:
     """One agent as the workspace describes them."""
 
@@ -15,6 +26,20 @@ class AgentSpec:
     skills: Mapping[str, int]
     queues: frozenset[str]
     capacity: int
+    terms: Mapping[str, Terms] = field(default_factory=dict)
+    """By queue, where they are not AT_ONCE."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxation:
+    """What is asked of agents from a wait on: `skills` at most at these levels (0: not at all), agents of `queues` too."""
+
+    after: timedelta
+    """Since the customer began to wait, over every return to the queue."""
+    skills: Mapping[str, int] = field(default_factory=dict)
+    queues: tuple[str, ...] = ()
+    skip_if_nobody: bool = False
+    """Do not wait where nobody who is connected fits what was asked before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +48,19 @@ class Policy:
 
     pool: str
     version: str
-    strategy: str = "longest_idle"
+    order: str = "priority"
+    """Which waiting item comes first: a name in strategies.ORDERS."""
+    pick: str = "longest_idle"
+    """Which free agent comes first: a name in strategies.PICKS."""
+    head_start: timedelta | None = None
+    """What a level of priority is worth in waiting time; None takes the order's own."""
+    late_behind: timedelta = timedelta(0)
+    """How much later an item counts once its deadline is missed, so that those who can still be in time go before it.
+    From strategies.GUARD times its target on it goes before all others."""
+    hold: bool = True
+    """With pick `best_fit`: slow agents are held back for a while, where the measured gap in handle time is real."""
+    relaxations: Mapping[str, tuple[Relaxation, ...]] = field(default_factory=dict)
+    """By queue, the shortest wait first."""
     reservation_lease: timedelta = timedelta(seconds=30)
     presence_lease: timedelta = timedelta(seconds=45)
     grace: timedelta = timedelta(seconds=30)
@@ -37,6 +74,11 @@ class Policy:
     agents: Mapping[str, AgentSpec] = field(default_factory=dict)
     supervisors: frozenset[str] = frozenset()
     """Who may force an assignment; supervisors of any pool."""
+
+    @property
+    def strategy(self) -> str:
+        """Both orders, as decisions name them."""
+        return f"{self.order}/{self.pick}"
 
     @property
     def notice(self) -> timedelta:

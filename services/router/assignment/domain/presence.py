@@ -13,7 +13,6 @@ from libs.contracts.vocabulary import Presence, WorkState
 from services.router.assignment.domain.decisions import Code
 from services.router.assignment.domain.inputs import GraceEnded, Heartbeat, PresenceLapsed, SetPresence
 from services.router.assignment.domain.step import Step
-from services.router.assignment.domain.strategies import waiting_key
 
 
 def set_presence(step: Step, asked: SetPresence) -> None:
@@ -116,7 +115,7 @@ def grace_ended(step: Step, ended: GraceEnded) -> None:
         again = step.now + step.policy.grace
         step.remind(f"grace/{step.policy.pool}/{agent.agent_id}", again, ended)
         return
-    for item in sorted(step.book.held_by(agent.agent_id, WorkState.ASSIGNED), key=waiting_key):
+    for item in sorted(step.book.held_by(agent.agent_id, WorkState.ASSIGNED), key=step.book.waiting.key):
         step.give_back(item, max(step.at, ends_at), "agent_lost")
 
 

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from libs.contracts.vocabulary import Presence, WorkState
 from services.router.assignment.domain.step import Step
-from services.router.assignment.domain.strategies import waiting_key
 
 
 def reconcile(step: Step) -> None:
@@ -49,7 +48,7 @@ def _remove(step: Step, agent_id: str) -> None:
     step.forget(f"presence/{pool}/{agent_id}")
     step.forget(f"grace/{pool}/{agent_id}")
     step.rescind_offers(agent_id, step.now, "agent_removed")
-    for item in sorted(book.held_by(agent_id, WorkState.ASSIGNED), key=waiting_key):
+    for item in sorted(book.held_by(agent_id, WorkState.ASSIGNED), key=step.book.waiting.key):
         step.give_back(item, step.now, "agent_removed")
     for item in book.held_by(agent_id, WorkState.WRAPPING):
         step.complete(item, step.now, "agent_removed")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from libs.contracts.vocabulary import WorkState
 from services.router.assignment.domain.decisions import Ending
-from services.router.assignment.domain.inputs import Reprioritise, Request, Withdraw
+from services.router.assignment.domain.inputs import Reprioritise, Request, WaitLapsed, Withdraw
 from services.router.assignment.domain.step import Step
 from services.router.assignment.domain.work import WorkItem
 
@@ -27,6 +27,7 @@ def request(step: Step, asked: Request) -> None:
             queue=asked.queue,
             channel=asked.channel,
             skills=asked.skills,
+            preferred_skills=asked.preferred_skills or None,
             units=policy.units(asked.channel),
             priority=asked.priority,
             due_at=asked.due_at,
@@ -84,3 +85,12 @@ def wrap_up_ended(step: Step, work_item_id: str) -> None:
         step.ignore("already_ended")
         return
     step.complete(item, item.wrap_until, "wrap_up_ended")
+
+
+def wait_lapsed(step: Step, lapsed: WaitLapsed) -> None:
+    item = step.book.items.get(lapsed.work_item_id)
+    if item is None or item.state is not WorkState.QUEUED:
+        step.ignore("not_waiting")
+        return
+    step.relax(item)
+    step.loosen(step.book.items[lapsed.work_item_id])

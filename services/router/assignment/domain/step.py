@@ -29,9 +29,9 @@ from services.router.assignment.domain.decisions import (
     ReservationEnded,
     Wrapping,
 )
-from services.router.assignment.domain.inputs import Lapse, ReservationLapsed, WrapUpEnded
-from services.router.assignment.domain.matching import best_agent, best_item, explain
-from services.router.assignment.domain.strategies import waiting_key
+from services.router.assignment.domain.inputs import Lapse, ReservationLapsed, WaitLapsed, WrapUpEnded
+from services.router.assignment.domain.matching import best_agent, best_item, explain, value, wakes_at
+from services.router.assignment.domain.strategies import WaitingKey, micros
 from services.router.assignment.domain.work import TRANSITIONS, Move, WorkItem
 
 
@@ -50,6 +50,11 @@ class Step:
         self._loose: dict[str, str] = {}
         """Waiting items to be matched -> why they are back, where that must be told if nobody takes them; else empty."""
         self._freed: dict[str, None] = {}
+
+        if book.learning is not None:
+            for line in book.learn(now):
+                for key in line.keys:
+                    self._loose.setdefault(key.work_item_id, "")
 
     # -- telling ------------------------------------------------------------------------------------------------------
 
@@ -76,12 +81,17 @@ class Step:
 
         It competes with nobody: had an item been waiting for the same agent, that agent would not be free.
         """
-        chosen = best_agent(self.book, item)
+        if self.book.learning is not None:
+            self.book.learning.asked((item.queue, tuple(sorted(item.skills.items()))))
+        item = self._relaxed(item)
+        chosen = best_agent(self.book, item, self.now)
         explanation = explain(self.book, item, self.now, chosen, note)
         item = self._next(item, None, self.at)
         self.decisions.append(Queued(item, reason, explanation))
         if chosen:
             self._give(item, chosen, explanation)
+        else:
+            self._watch(item)
 
     def end_offer(self, item: WorkItem, ending: Ending, at: datetime, reason: str | None = None) -> WorkItem:
         """Declined, expired or rescinded: the item is back in its place, the agent's units are free again."""
@@ -122,10 +132,18 @@ class Step:
         forced_by: str | None = None,
     ) -> None:
         previous = item.agent_id
-        item = self._next(item, Move.ASSIGN, at, agent_id=agent_id, reservation_id=None, expires_at=None)
+        item = self._next(
+            item,
+            Move.ASSIGN,
+            at,
+            agent_id=agent_id,
+            reservation_id=None,
+            expires_at=None,
+            assigned_at=max(at, item.changed_at),
+        )
         self._loose.pop(item.work_item_id, None)
         self.decisions.append(Assigned(item, agent_id, explanation, reservation, forced_by))
-        self.touch(agent_id, item.changed_at)
+        self.touch(agent_id, item.changed_at, given=True)
         if previous is not None and previous != agent_id:
             self.touch(previous, item.changed_at)
             self._free(previous)
@@ -134,13 +152,14 @@ class Step:
         """Take assigned work from an agent who is gone; its customer has waited since the first request."""
         holder = _of(item.agent_id)
         item = self._next(item, Move.RETURN, at, agent_id=None, last_agent_id=holder)
-        chosen = best_agent(self.book, item)
+        chosen = best_agent(self.book, item, self.now)
         self.decisions.append(Queued(item, reason, explain(self.book, item, self.now, chosen)))
         self._loose[item.work_item_id] = ""
         self._free(holder)
 
     def wrap(self, item: WorkItem, at: datetime) -> None:
         holder = _of(item.agent_id)
+        self._learn(item, at)
         until = max(at, item.changed_at) + self.policy.wrap_up[item.queue]
         item = self._next(item, Move.WRAP, at, wrap_until=until)
         self.decisions.append(Wrapping(item, holder, until))
@@ -151,6 +170,8 @@ class Step:
         holder = _of(item.agent_id)
         if item.state is WorkState.WRAPPING:
             self.forget(f"wrap-up/{item.work_item_id}")
+        else:
+            self._learn(item, at)
         item = self._next(item, Move.COMPLETE, at, agent_id=None)
         self._end(item)
         self.decisions.append(Completed(item, holder, reason))
@@ -167,12 +188,19 @@ class Step:
         """Something that kept agents from a waiting item is gone: match it."""
         self._loose.setdefault(item.work_item_id, "")
 
+    def relax(self, item: WorkItem) -> None:
+        """Take the steps that are due; told when nobody takes the item even so."""
+        relaxed = self._relaxed(item)
+        if relaxed is not item:
+            self.book.put_item(relaxed)
+            self._loose[item.work_item_id] = "relaxed"
+
     # -- moves of agents ----------------------------------------------------------------------------------------------
 
-    def touch(self, agent_id: str, at: datetime) -> None:
-        """To the end of the idle order."""
-        agent = self.book.agents[agent_id]
-        self.book.put_agent(replace(agent, touched=self.book.next_turn(), idle_since=at))
+    def touch(self, agent_id: str, at: datetime, *, given: bool = False) -> None:
+        """To the end of the idle order; of the round as well where they were given work."""
+        agent, turn = self.book.agents[agent_id], self.book.next_turn()
+        self.book.put_agent(replace(agent, touched=turn, given=turn if given else agent.given, idle_since=at))
         self.tell(agent_id)
 
     def remember(self, agent_id: str, id: str, how: str) -> None:
@@ -195,25 +223,74 @@ class Step:
 
     def _settle(self) -> None:
         """Match until no free agent can take a waiting item: the first in waiting order goes first, to its best agent."""
-        items = self.book.items
-        loose = sorted((waiting_key(items[i]) for i in self._loose if i in items), reverse=True)
+        book, items = self.book, self.book.items
+        self._loosen_held()
+        loose = sorted((self._worth(items[i]) for i in self._loose if i in items), reverse=True)
         while True:
-            freed = [found for agent_id in self._freed if (found := best_item(self.book, agent_id))]
-            first = min(map(waiting_key, freed), default=None)
+            freed = [found for a in self._freed if (found := best_item(book, a, self.now))]
+            first = min(freed, default=None)
             if loose and (first is None or loose[-1] <= first):
                 first = loose.pop()
             if first is None:
-                return
-            item = items[first[-1]]
+                break
+            item = items[first[1].work_item_id]
             if item.state is not WorkState.QUEUED:
                 continue
-            chosen = best_agent(self.book, item)
+            chosen = best_agent(book, item, self.now)
             if chosen:
-                self._give(item, chosen, explain(self.book, item, self.now, chosen))
-            elif reason := self._loose.get(item.work_item_id):
-                explanation = explain(self.book, item, self.now, None)
+                self._give(item, chosen, explain(book, item, self.now, chosen))
+                continue
+            relaxed = self._relaxed(item)
+            if relaxed is not item:
+                book.put_item(relaxed)
+                self._loose[item.work_item_id] = self._loose.get(item.work_item_id) or "relaxed"
+                loose.append(self._worth(relaxed))
+                loose.sort(reverse=True)
+                continue
+            if reason := self._loose.get(item.work_item_id):
+                explanation = explain(book, item, self.now, None)
                 item = self._next(item, None, self.now)
                 self.decisions.append(Queued(item, reason, explanation))
+            self._watch(item)
+        book.was_roomy = book.roomy
+
+    def _worth(self, item: WorkItem) -> tuple[float, WaitingKey]:
+        book, key = self.book, self.book.waiting.key(item)
+        return value(book, book.waiting.line_of(item), key, None, micros(self.now)), key
+
+    def _loosen_held(self) -> None:
+        """So much is free that nobody is held back any more, or others are here for whom they were held."""
+        if self.book.admits and self.book.roomy and not self.book.was_roomy:
+            for line in self.book.waiting.open_lines():
+                for key in line.keys:
+                    self._loose.setdefault(key.work_item_id, "")
+
+    def _relaxed(self, item: WorkItem) -> WorkItem:
+        """The item with the steps whose wait is over, and those that are skipped for want of anybody."""
+        steps = self.policy.relaxations.get(item.queue)
+        if not steps:
+            return item
+        waited, taken = self.now - item.waiting_since, item.step
+        while taken < len(steps) and (
+            waited >= steps[taken].after
+            or (steps[taken].skip_if_nobody and self._nobody(replace(item, step=taken)))
+        ):
+            taken += 1
+        return replace(item, step=taken) if taken != item.step else item
+
+    def _nobody(self, item: WorkItem) -> bool:
+        return not any(group.connected for group in self.book.waiting.line_of(item).groups)
+
+    def _watch(self, item: WorkItem) -> None:
+        """Be reminded of a waiting item when its next step relaxes, or somebody is no longer held back."""
+        due = wakes_at(self.book, item, self.now)
+        if due is not None:
+            self.remind(f"wait/{item.work_item_id}", max(due, self.now), WaitLapsed(item.work_item_id))
+
+    def _learn(self, item: WorkItem, at: datetime) -> None:
+        learning, group = self.book.learning, self.book.roster.group(_of(item.agent_id))
+        if learning is not None and group is not None and item.assigned_at is not None:
+            learning.handled(item.skills, group.levels, at - item.assigned_at)
 
     def _give(self, item: WorkItem, agent_id: str, explanation: Explanation) -> None:
         if self.policy.auto_accept:
@@ -239,6 +316,8 @@ class Step:
     def _next(self, item: WorkItem, move: Move | None, at: datetime, **changes: Any) -> WorkItem:
         """The item after one more fact. Raises KeyError for a move that its state does not have."""
         state = item.state if move is None else TRANSITIONS[item.state, move]
+        if item.state is WorkState.QUEUED and state is not item.state and self.book.wakes:
+            self.forget(f"wait/{item.work_item_id}")
         item = replace(
             item, state=state, version=item.version + 1, changed_at=max(at, item.changed_at), **changes
         )

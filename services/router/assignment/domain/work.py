@@ -79,6 +79,12 @@ class WorkItem:
     """The engine's turn number of the latest offer: places its agent in the idle order while the offer stands."""
     expires_at: datetime | None = None
     wrap_until: datetime | None = None
+    assigned_at: datetime | None = None
+    """Since when the agent holds it."""
+    step: int = 0
+    """How many of its queue's relaxations hold."""
+    preferred_skills: dict[str, int] | None = None
+    """Skills with levels that come before the pick's order, and are not insisted on."""
     declined: dict[str, datetime] | None = None
     """Agent -> when they turned it down; an entry goes when the decline memory lapses."""
 

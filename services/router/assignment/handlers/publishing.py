@@ -148,6 +148,7 @@ def _explained(explanation: made.Explanation) -> Explanation:
         ),
         considered=explanation.considered,
         note=explanation.note,
+        step=explanation.step,
     )
 
 

@@ -19,7 +19,14 @@ from services.router.assignment import metrics
 from services.router.assignment.domain import inputs
 from services.router.assignment.handlers.publishing import carry_out
 from services.router.assignment.store import AssignmentStore
-from services.router.assignment.timers import DeclineDue, GraceDue, PresenceDue, ReservationDue, WrapUpDue
+from services.router.assignment.timers import (
+    DeclineDue,
+    GraceDue,
+    PresenceDue,
+    ReservationDue,
+    WaitDue,
+    WrapUpDue,
+)
 
 AssignmentTurn = Turn[AssignmentStore]
 
@@ -39,6 +46,7 @@ class Handlers:
             channel=asked.channel,
             requested_at=asked.requested_at,
             skills=asked.skills,
+            preferred_skills=asked.preferred_skills,
             priority=asked.priority,
             due_at=asked.due_at,
             last_agent_id=asked.last_agent_id,
@@ -107,6 +115,9 @@ class Handlers:
 
     def on_decline_due(self, turn: AssignmentTurn, fired: Fired[DeclineDue]) -> Outcome | None:
         return _fired(turn, fired, inputs.DeclineLapsed(fired.timer.work_item_id, fired.timer.agent_id))
+
+    def on_wait_due(self, turn: AssignmentTurn, fired: Fired[WaitDue]) -> Outcome | None:
+        return _fired(turn, fired, inputs.WaitLapsed(fired.timer.work_item_id))
 
 
 def _received(turn: AssignmentTurn, event: Event[Payload], pool: str, what: inputs.Input) -> Outcome | None:

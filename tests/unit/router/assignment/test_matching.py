@@ -122,7 +122,7 @@ def test_an_explanation_says_who_was_chosen_by_which_policy_and_from_how_many() 
     assert (explanation.policy, explanation.policy_version, explanation.strategy) == (
         "main",
         "abc123",
-        "longest_idle",
+        "priority/longest_idle",
     )
     assert (explanation.chosen, explanation.considered) == ("ayu", 3)
     assert rejections(explanation) == {"ayu": None, "budi": "offline", "citra": "not in queue billing"}
