@@ -1,15 +1,17 @@
 """This file judges a pool from outside: from what went in, what came out, the rows and the reminders, never from the engine's own indexes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from libs.contracts.vocabulary import Presence, WorkState
 from services.router.assignment.domain import decisions as made
 from services.router.assignment.domain import inputs
-from services.router.assignment.domain.decisions import AgentChange, Decision, Ending
+from services.router.assignment.domain.decisions import AgentChange, Decision, Ending, Remind
+from services.router.assignment.domain.fit import HELD_AT_MOST
 from services.router.assignment.domain.policy import Policy
+from services.router.assignment.domain.strategies import UNDATED_TARGET
 from services.router.assignment.domain.work import WorkItem
 from tests.unit.router.assignment.pool import Pool
 
@@ -76,6 +78,9 @@ def strays(pool: Pool) -> Iterator[str]:
         for agent_id in item.declined or ():
             if f"decline/{item.work_item_id}/{agent_id}" not in pool.reminders:
                 yield f"{agent_id}'s refusal of {item.work_item_id} has no end"
+        relaxes = len(policy.relaxations.get(item.queue, ())) > item.step
+        if item.state is WorkState.QUEUED and relaxes and f"wait/{item.work_item_id}" not in pool.reminders:
+            yield f"{item.work_item_id} never relaxes"
     for agent in pool.agents.values():
         place = f"{policy.pool}/{agent.agent_id}"
         if agent.presence in CONNECTED and f"presence/{place}" not in pool.reminders:
@@ -99,7 +104,11 @@ def idle_beside_work(pool: Pool) -> Iterator[str]:
             continue
         room = spec.capacity - load.get(agent_id, 0)
         for item in pool.items.values():
-            if item.state is WorkState.QUEUED and item.units <= room and _fits(policy, item, agent_id):
+            if item.state is not WorkState.QUEUED or item.units > room or not _fits(policy, item, agent_id):
+                continue
+            reminder = pool.reminders.get(f"wait/{item.work_item_id}")
+            late = reminder is not None and reminder.due <= pool.now
+            if not late and pool.now >= item.waiting_since + _patience(policy, item, agent_id):
                 yield f"{agent_id} could take {item.work_item_id}, which waits"
 
 
@@ -108,19 +117,37 @@ def _fits(policy: Policy, item: WorkItem, agent_id: str) -> bool:
         return False
     if item.only_agent_id is not None:
         return item.only_agent_id == agent_id
-    spec = policy.agents[agent_id]
-    able = all(spec.skills.get(skill, 0) >= least for skill, least in item.skills.items())
-    return able and item.queue in spec.queues
+    spec, asked, queues = policy.agents[agent_id], dict(item.skills), {item.queue}
+    for relaxation in policy.relaxations.get(item.queue, ())[: item.step]:
+        queues |= set(relaxation.queues)
+        asked |= {s: min(asked[s], least) for s, least in relaxation.skills.items() if s in asked}
+    able = all(spec.skills.get(skill, 0) >= least for skill, least in asked.items())
+    return able and bool(queues & spec.queues)
 
 
-def published(told: list[Decision]) -> list[Any]:
-    """Decisions without the numbers of turns, which only order an engine's own agents and which no topic carries."""
-    return [_without_turns(decision) for decision in told]
+def _patience(policy: Policy, item: WorkItem, agent_id: str) -> timedelta:
+    """For how long, at most, the item may wait beside this agent: the delay of the queue for them, or the longest hold."""
+    if agent_id in (item.only_agent_id, item.last_agent_id):
+        return timedelta(0)
+    delay = max((terms.delay for terms in policy.agents[agent_id].terms.values()), default=timedelta(0))
+    if not (policy.hold and policy.pick == "best_fit"):
+        return delay
+    target = UNDATED_TARGET if item.due_at is None else min(UNDATED_TARGET, item.due_at - item.waiting_since)
+    return max(delay, HELD_AT_MOST * target)
+
+
+def published(told: list[Decision], standing: Mapping[str, Remind]) -> list[Any]:
+    """What is news in decisions: not the reminders that stand already, nor the turns, which no topic carries."""
+    return [
+        _without_turns(decision)
+        for decision in told
+        if not (isinstance(decision, Remind) and standing.get(decision.id) == decision)
+    ]
 
 
 def _without_turns(decision: Decision) -> Any:
     if isinstance(decision, AgentChange):
-        return replace(decision, agent=replace(decision.agent, touched=0))
+        return replace(decision, agent=replace(decision.agent, touched=0, given=0))
     if isinstance(decision, made.Fact):
         return replace(decision, item=replace(decision.item, offer_turn=0))
     return decision

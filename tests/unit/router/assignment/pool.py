@@ -1,6 +1,6 @@
 """This file drives one engine by hand: time, reminders, rows, and a ledger that is kept from the decisions alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -12,6 +12,7 @@ from services.router.assignment.domain import inputs
 from services.router.assignment.domain.agents import AgentState
 from services.router.assignment.domain.decisions import AgentChange, Answer, Decision, Forget, Remind
 from services.router.assignment.domain.engine import Engine
+from services.router.assignment.domain.learning import Cell
 from services.router.assignment.domain.policy import AgentSpec, Policy
 from services.router.assignment.domain.work import WorkItem
 
@@ -123,16 +124,17 @@ class Ledger:
 class Pool:
     """One engine with its surroundings. Every call checks the engine's invariants and the ledger."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, learned: Iterable[Cell] = ()) -> None:
         self.now = START
         self.history: list[tuple[inputs.Input | Policy, datetime, datetime, list[Decision]]] = []
         self.reminders: dict[str, Remind] = {}
         self.items: dict[str, WorkItem] = {}
         self.agents: dict[str, AgentState] = {}
+        self.cells = {(cell.kind, cell.name): cell for cell in learned}
         self.ledger = Ledger({s.agent_id: s.capacity for s in policy.agents.values()})
         self.asked: set[str] = set()
         self.first_policy = policy
-        self.engine = Engine(policy)
+        self.engine = Engine(policy, cells=self.cells.values())
         self._numbers = count(1)
 
     # -- telling ------------------------------------------------------------------------------------------------------
@@ -158,6 +160,7 @@ class Pool:
         for item in changes.ended:
             self.items.pop(item.work_item_id, None)
         self.agents |= {agent.agent_id: agent for agent in changes.agents}
+        self.cells |= {(cell.kind, cell.name): cell for cell in changes.learned}
         assert self.engine.check() == []
         assert set(self.ledger.live) == set(self.engine.book.items)
 
@@ -191,9 +194,12 @@ class Pool:
             for agent in policy.agents.values():
                 self.ledger.capacity[agent.agent_id] = agent.capacity
             self.history.append((policy, self.now, self.now, []))
-        self.engine = Engine(
-            policy or self.engine.book.policy, 0, list(self.items.values()), list(self.agents.values())
-        )
+        self.engine = self.twin(policy or self.engine.book.policy)
+
+    def twin(self, policy: Policy) -> Engine:
+        """Another engine from the written rows."""
+        items, agents, cells = self.items.values(), self.agents.values(), self.cells.values()
+        return Engine(policy, 0, list(items), list(agents), list(cells))
 
     # -- short forms --------------------------------------------------------------------------------------------------
 
