@@ -42,6 +42,7 @@ class Setting:
     order: str = "priority"
     pick: str = "longest_idle"
     priority: Callable[[Conversation], int] = vip_first
+    late_behind: float = 0.0
     head_start: timedelta | None = None
     deadlines: bool = True
     last_agent: bool = True
@@ -130,6 +131,7 @@ def workspace(staff: Staff, setting: Setting) -> Policy:
         order=setting.order,
         pick=setting.pick,
         head_start=setting.head_start,
+        late_behind=setting.late_behind,
         presence_lease=LONGER_THAN_A_DAY,
         auto_accept=True,
         agents={agent_id(agent.id): _spec(agent, staff.capacity) for agent in staff.agents},
@@ -162,7 +164,8 @@ def _number(name: str) -> int:
 
 SETTINGS: Mapping[str, Setting] = MappingProxyType(
     {
-        "product": Setting("slack", "best_fit"),
+        "product": Setting("slack", "best_fit", late_behind=0.6),
+        "product_keep": Setting("slack", "best_fit"),
         "product_lia": Setting("longest_wait", head_start=EVER, deadlines=False, last_agent=False),
         "product_lia_tuned": Setting(
             "longest_wait", head_start=EVER, priority=chat_first, deadlines=False, last_agent=False

@@ -1,10 +1,12 @@
 """This file holds the lane's rows in memory: loaded before a batch in one query a table, written after it in one statement a table."""
 
+import gc
 import json
 import types
 import typing
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum
@@ -80,6 +82,7 @@ class Table(Generic[R]):
     ) -> None:
         self.name, self.row, self.key, self.group = name, row, tuple(key), group
         self._columns = _columns(row)
+        self._decoders = [(i, c.decode) for i, c in enumerate(self._columns) if c.decode is not _same]
         self._limit = cache
         self._groups: OrderedDict[str, dict[tuple[Any, ...], R]] = OrderedDict()
         self._changed: dict[tuple[Any, ...], R] = {}
@@ -109,8 +112,10 @@ class Table(Generic[R]):
 
     async def load_all(self, db: Reader, condition: str, *args: Any) -> None:
         """Bring all rows that meet an SQL condition into memory; for stores that keep everything."""
-        for record in await db.fetch(f"{self._select.partition(' where ')[0]} where {condition}", *args):
-            self.adopt(self._decode(record))
+        records = await db.fetch(f"{self._select.partition(' where ')[0]} where {condition}", *args)
+        with no_collection():
+            for record in records:
+                self.adopt(self._decode(record))
 
     def has(self, group: str) -> bool:
         return group in self._groups
@@ -162,7 +167,22 @@ class Table(Generic[R]):
         self._groups.clear()
 
     def _decode(self, record: Any) -> R:
-        return self.row(*[c.decode(record[i]) for i, c in enumerate(self._columns)])
+        values = list(record)
+        for place, decode in self._decoders:
+            values[place] = decode(values[place])
+        return self.row(*values)
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Rows by the hundred thousand are no garbage, and looking for it among them again and again takes as long as they do."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 class Log(Generic[R]):
@@ -223,8 +243,10 @@ def _column(name: str, hint: Any) -> _Column:
     if isinstance(bare, type) and bare in _SQL:
         return _Column(name, _SQL[bare], "", _same, _same)
     if isinstance(bare, type) and issubclass(bare, Enum):
-        kind = bare
-        return _Column(name, "text", "", _same, lambda v: None if v is None else kind(v))
+        kind, members = bare, dict(bare._value2member_map_)
+        return _Column(
+            name, "text", "", _same, lambda v: members[v] if v in members else None if v is None else kind(v)
+        )
     adapter: TypeAdapter[Any] = TypeAdapter(bare)
 
     def encode(value: Any) -> Any:

@@ -11,6 +11,9 @@ from libs.workspace.credentials import Secret
 Role = Literal["agent", "supervisor"]
 Order = Literal["longest_wait", "priority", "deadline", "slack", "gcmu"]
 Pick = Literal["longest_idle", "round_robin", "least_loaded", "most_spare", "best_skill", "best_fit"]
+Mode = Literal["push", "pull", "manual"]
+Missed = Literal["busy", "stay"]
+WrapUpCapacity = Literal["keep", "release"]
 
 
 def _one_unit_each() -> dict[Channel, int]:
@@ -79,7 +82,13 @@ class Queue:
     priority: int = 0
     """Higher goes first."""
     wrap_up: timedelta = timedelta(0)
-    """How long an agent's units stay taken after the end of a conversation."""
+    """How long an agent may finish up after the end of a conversation."""
+    wrap_up_capacity: WrapUpCapacity = "keep"
+    """Whether the units stay taken meanwhile."""
+    mode: Mode = "push"
+    """push: offered by itself; pull: an agent asks for the next; manual: an agent takes it, or a supervisor assigns it."""
+    idle_release: timedelta | None = None
+    """A held conversation in which nobody has written for this long takes no units; None: as the pool says."""
     sla: str | None = None
 
 
@@ -94,8 +103,8 @@ class Pool:
     """Which free agent comes first."""
     head_start: timedelta | None = None
     """What one level of priority is worth in waiting time; None takes the order's own."""
-    late_behind: timedelta = timedelta(0)
-    """Work that is late stands this much further back, behind what can still be in time."""
+    late_behind: float = 0.0
+    """Work that is late stands back by this share of its target, behind what can still be in time."""
     hold: bool = True
     """Whether the pick `best_fit` may hold slow agents back for a while."""
     reservation_lease: timedelta = timedelta(seconds=30)
@@ -108,6 +117,14 @@ class Pool:
     """For how long declined work is not offered to the same agent again."""
     auto_accept: bool = False
     """Work is assigned at once, without an offer."""
+    offers_at_once: int = 1
+    """To how many agents an item is offered; the first to accept has it."""
+    missed: Missed = "busy"
+    """What becomes of an agent who lets an offer expire."""
+    idle_release: timedelta | None = None
+    """For queues that do not say; None: a held conversation takes its units however long it is silent."""
+    interruptible_by: Mapping[Channel, tuple[Channel, ...]] = field(default_factory=dict)
+    """Channel -> the channels whose conversations may go past an agent's capacity, by one, while they have work on it."""
     channel_cost: Mapping[Channel, int] = field(default_factory=_one_unit_each)
     """Units of capacity that a conversation on a channel takes."""
 
@@ -125,6 +142,8 @@ class Agent:
     """The queues served; a file that names none means every queue of the pool."""
     capacity: int = 1
     """Units held at most."""
+    caps: Mapping[Channel, int] = field(default_factory=dict)
+    """Conversations at most, by channel."""
     role: Role = "agent"
     terms: Mapping[str, Terms] = field(default_factory=dict)
     """By queue, where they are not the usual ones."""
@@ -198,3 +217,8 @@ class Workspace:
     agents: Mapping[str, Agent] = field(default_factory=dict)
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
     sla_policies: Mapping[str, SlaPolicy] = field(default_factory=dict)
+
+    def idle_release(self, queue: Queue) -> timedelta | None:
+        """How long a held conversation of the queue may be silent before it takes no units; None: for ever."""
+        pool = self.pools.get(queue.pool)
+        return queue.idle_release or (pool.idle_release if pool else None)

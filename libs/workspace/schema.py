@@ -15,6 +15,8 @@ from libs.workspace.model import (
     Agent,
     Calendar,
     Inbox,
+    Missed,
+    Mode,
     Order,
     Pick,
     Pool,
@@ -24,6 +26,7 @@ from libs.workspace.model import (
     Role,
     SlaPolicy,
     Terms,
+    WrapUpCapacity,
 )
 from libs.workspace.reach import TARGETS
 from libs.workspace.reading import (
@@ -44,6 +47,8 @@ from libs.workspace.scalars import as_id, between, flag, one_of, parsed, referen
 CHANNELS = tuple(channel for channel in Channel if channel is not Channel.UNKNOWN)
 OPTIONAL_SECTIONS = ("agents", "calendars", "sla_policies")
 SECTIONS = ("inboxes", "queues", "pools", *OPTIONAL_SECTIONS)
+MOST_OFFERS = 50
+"""Agents to whom one item is offered at once: each offer is an event on every one of those screens."""
 Resolve = Callable[[str], Secret]
 
 _REGION = re.compile(r"[A-Z]{2}")
@@ -110,6 +115,9 @@ def _queue(id: str) -> Read[Queue]:
             "relax": Field(_relaxations),
             "priority": Field(whole(-1_000_000, 1_000_000)),
             "wrap_up": Field(_duration()),
+            "wrap_up_capacity": Field(one_of(get_args(WrapUpCapacity))),
+            "mode": Field(one_of(get_args(Mode))),
+            "idle_release": Field(_duration(above_zero=True)),
             "sla": Field(reference("sla_policies")),
         },
     )
@@ -122,13 +130,17 @@ def _pool(id: str) -> Read[Pool]:
             "order": Field(one_of(get_args(Order))),
             "pick": Field(one_of(get_args(Pick))),
             "head_start": Field(_duration()),
-            "late_behind": Field(_duration()),
+            "late_behind": Field(between(0, 10)),
             "hold": Field(flag),
             "reservation_lease": Field(_duration(above_zero=True)),
             "presence_lease": Field(_duration(above_zero=True)),
             "grace": Field(_duration()),
             "decline_memory": Field(_duration()),
             "auto_accept": Field(flag),
+            "offers_at_once": Field(whole(1, MOST_OFFERS)),
+            "missed": Field(one_of(get_args(Missed))),
+            "idle_release": Field(_duration(above_zero=True)),
+            "interruptible_by": Field(mapping(_known_channel, lambda _: listing(_channel))),
             "channel_cost": Field(_channel_cost),
         },
     )
@@ -144,6 +156,7 @@ def _agent(id: str) -> Read[Agent]:
             "queues": Field(listing(reference("queues"))),
             "terms": Field(mapping(as_id, _terms)),
             "capacity": Field(whole(0, 10_000), required=True),
+            "caps": Field(mapping(_known_channel, lambda _: whole(0, 10_000))),
             "role": Field(one_of(get_args(Role))),
         },
     )

@@ -36,6 +36,8 @@ COMMAND_PATHS = {
     "accept": "/v1/reservations/{target}/accept",
     "decline": "/v1/reservations/{target}/decline",
     "complete": "/v1/work/{target}/complete",
+    "next": "/v1/agents/me/next",
+    "take": "/v1/work/{target}/take",
     "force-assign": "/v1/work/{target}/force-assign",
 }
 ID_PATTERN = f"^{ID.pattern}$"

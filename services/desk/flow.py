@@ -47,6 +47,8 @@ def flow(on: Handlers) -> Flow:
             "assignments": {
                 a.WorkQueued: on.on_work_event,
                 a.WorkAssigned: on.on_work_event,
+                a.WorkIdled: on.on_work_event,
+                a.WorkWoken: on.on_work_event,
                 a.WorkWrapping: on.on_work_event,
                 a.WorkCompleted: on.on_work_event,
                 a.WorkCancelled: on.on_work_event,

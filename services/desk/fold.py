@@ -18,7 +18,7 @@ from services.desk.content import EMPTY, compact_content, compact_text
 from services.desk.domain.agent import Agent
 from services.desk.domain.clock import Clock, ClockState
 from services.desk.domain.conversation import Conversation, Done, Message, added, amended, remembered
-from services.desk.domain.work import Work
+from services.desk.domain.work import Offer, Work
 
 COMMANDS_OF_THE_DESK = "/desk/"
 """How the source of every command begins that came in here."""
@@ -71,24 +71,21 @@ MESSAGES: Mapping[type[c.ConversationEvent], Callable[[Latest, Any], Latest]] = 
 
 WORK: Mapping[type[a.WorkEvent], Callable[[Any, Work | None], Fields | None]] = {
     a.WorkQueued: lambda e, _: {"waiting_since": e.waiting_since},
-    a.ReservationOffered: lambda e, _: {
-        "state": WorkState.OFFERED,
-        "agent_id": e.agent_id,
-        "reservation_id": e.reservation_id,
-        "expires_at": e.expires_at,
-        "waiting_since": e.waiting_since,
-    },
-    a.ReservationAccepted: lambda e, known: {
-        "state": WorkState.OFFERED,
-        "agent_id": e.agent_id,
-        "reservation_id": e.reservation_id,
-        "expires_at": known.expires_at if known else None,
-    },
+    a.ReservationOffered: lambda e, known: (
+        _standing(e, known, (*_others(e, known), Offer(e.reservation_id, e.agent_id, e.expires_at)))
+        | {"waiting_since": e.waiting_since}
+    ),
+    a.ReservationAccepted: lambda e, known: _standing(e, known, _accepted(e, known)),
+    a.ReservationDeclined: lambda e, known: _standing(e, known, _others(e, known)),
+    a.ReservationExpired: lambda e, known: _standing(e, known, _others(e, known)),
+    a.ReservationRescinded: lambda e, known: _standing(e, known, _others(e, known)),
     a.WorkAssigned: lambda e, _: {
         "state": WorkState.ASSIGNED,
         "agent_id": e.agent_id,
         "forced_by": e.forced_by,
     },
+    a.WorkIdled: lambda e, known: _held(e.agent_id, known, idle=True),
+    a.WorkWoken: lambda e, known: _held(e.agent_id, known, idle=False),
     a.WorkWrapping: lambda e, known: {
         "state": WorkState.WRAPPING,
         "agent_id": e.agent_id,
@@ -98,8 +95,7 @@ WORK: Mapping[type[a.WorkEvent], Callable[[Any, Work | None], Fields | None]] = 
     a.WorkCompleted: lambda _e, _: None,
     a.WorkCancelled: lambda _e, _: None,
 }
-"""What an event makes of a work item that is otherwise back in its queue; None ends it. The others (a reservation that
-was declined, expired, rescinded) put it back."""
+"""What an event makes of a work item that is otherwise back in its queue; None ends it."""
 
 CLOCK: Mapping[type[s.ClockEvent], Callable[[Any, Clock | None], Fields | None]] = {
     s.ClockPaused: lambda _e, _: {"state": ClockState.PAUSED},
@@ -209,6 +205,46 @@ def agent_after(known: Agent | None, event: a.AgentChanged, *, cause: str) -> Ag
         changed_at=event.occurred_at,
         commands=commands,
     )
+
+
+def _held(agent_id: str, known: Work | None, *, idle: bool | None = None) -> Fields:
+    """The work with its holder, and all that is known of it."""
+    base: Fields = {"state": WorkState.ASSIGNED, "agent_id": agent_id}
+    if known is None:
+        return base | {"idle": bool(idle)}
+    return base | {
+        "forced_by": known.forced_by,
+        "offers": known.offers,
+        "idle": known.idle if idle is None else idle,
+    }
+
+
+def _others(event: a.ReservationEvent, known: Work | None) -> tuple[Offer, ...]:
+    """The offers that stand beside the event's own."""
+    return tuple(o for o in (known.offers if known else ()) if o.reservation_id != event.reservation_id)
+
+
+def _accepted(event: a.ReservationEvent, known: Work | None) -> tuple[Offer, ...]:
+    """An accepted offer stands until the work is assigned, which follows."""
+    offers = known.offers if known else ()
+    if any(offer.reservation_id == event.reservation_id for offer in offers):
+        return offers
+    return (*offers, Offer(event.reservation_id, event.agent_id))
+
+
+def _standing(event: a.ReservationEvent, known: Work | None, offers: tuple[Offer, ...]) -> Fields:
+    """The work with these offers: its holder keeps it, else it is offered, else back in its queue."""
+    if event.held_by is not None:
+        return _held(event.held_by, known) | {"offers": offers}
+    if not offers:
+        return {}
+    return {
+        "state": WorkState.OFFERED,
+        "agent_id": offers[0].agent_id,
+        "reservation_id": offers[0].reservation_id,
+        "expires_at": offers[0].expires_at,
+        "offers": offers,
+    }
 
 
 def _ours(cause: str) -> bool:

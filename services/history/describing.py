@@ -89,7 +89,7 @@ def _conversation(event: Payload) -> str:
         case talk.ConversationSnoozed():
             return f"Conversation snoozed until {event.until:%Y-%m-%d %H:%M %Z}"
         case talk.ConversationTransferred():
-            return f"Conversation transferred to {event.agent_id or event.queue}"
+            return f"Conversation transferred to {event.agent_id or event.skill or event.queue}"
         case talk.ConversationTagged():
             return f"Tags: {', '.join(event.tags) or 'none'}"
         case talk.CommandRefused():
@@ -103,7 +103,13 @@ def _work(event: work.WorkEvent) -> str:
         case work.WorkQueued():
             return f"Waits in {event.queue}{_because(event.reason)}"
         case work.WorkAssigned():
-            return f"Assigned to {event.agent_id}" + (f" by {event.forced_by}" if event.forced_by else "")
+            by = f" by {event.forced_by}" if event.forced_by else ""
+            taken = f", taken over from {event.taken_over_from}" if event.taken_over_from else ""
+            return f"Assigned to {event.agent_id}{by}{taken}"
+        case work.WorkIdled():
+            return f"Silent since {event.since:%Y-%m-%d %H:%M %Z}: takes no capacity of {event.agent_id}"
+        case work.WorkWoken():
+            return f"Goes on with {event.agent_id}"
         case work.WorkWrapping():
             return f"{event.agent_id} is wrapping up"
         case work.WorkCompleted():

@@ -41,6 +41,8 @@ def flow() -> Flow:
             "assignments": {
                 work.WorkQueued: on.on_contact_point_event,
                 work.WorkAssigned: on.on_contact_point_event,
+                work.WorkIdled: on.on_contact_point_event,
+                work.WorkWoken: on.on_contact_point_event,
                 work.WorkWrapping: on.on_contact_point_event,
                 work.WorkCompleted: on.on_contact_point_event,
                 work.WorkCancelled: on.on_contact_point_event,

@@ -24,10 +24,13 @@ from libs.contracts.payloads.commands import (
     AcceptReservation,
     AgentCommand,
     CompleteWork,
+    ConsultWork,
     DeclineReservation,
     ForceAssign,
     Heartbeat,
+    NextWork,
     SetPresence,
+    TakeWork,
 )
 from libs.contracts.vocabulary import Channel, Presence
 from libs.flow.harness import START, Harness
@@ -183,6 +186,14 @@ async def test_every_command_is_answered_and_heartbeats_are_not(postgres_dsn: st
             (CompleteWork(agent_id="ayu", pool=POOL, work_item_id="wki_1"), "not_wrapping"),
             (ForceAssign(agent_id="budi", pool=POOL, work_item_id="wki_1", ordered_by="ayu"), "forbidden"),
             (ForceAssign(agent_id="budi", pool=POOL, work_item_id="wki_1", ordered_by="hendra"), "ok"),
+            (NextWork(agent_id="ayu", pool=POOL), "nothing_waiting"),
+            (TakeWork(agent_id="ayu", pool=POOL, work_item_id="wki_1"), "taken"),
+            (
+                ConsultWork(
+                    agent_id="ayu", pool=POOL, work_item_id="wki_1", ordered_by="ayu", to_agent_id="budi"
+                ),
+                "not_yours",
+            ),
             (SetPresence(agent_id="zaki", pool=POOL, presence=Presence.AVAILABLE), "unknown_agent"),
         ]
         for number, (one, code) in enumerate(asked):

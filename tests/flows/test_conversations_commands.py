@@ -120,6 +120,8 @@ REFUSED: list[tuple[type[ConversationCommand], dict[str, Any], str]] = [
     (TransferConversation, {"queue": "umum", "agent_id": "ayu"}, "invalid"),
     (TransferConversation, {"queue": "never"}, "unknown_queue"),
     (TransferConversation, {"agent_id": "never"}, "unknown_agent"),
+    (TransferConversation, {"queue": "umum", "skill": "refund"}, "invalid"),
+    (TransferConversation, {"skill": "refund", "level": 4}, "no_skill"),
     (TagConversation, {"add": ("x" * 101,)}, "too_long"),
     (TagConversation, {"add": tuple(map(str, range(51)))}, "too_many_tags"),
     (AddNote, {"text": "x", "by": NOBODY}, "unknown_agent"),
@@ -217,6 +219,7 @@ async def test_transfer_to_a_queue_goes_on_waiting_with_its_age(desk: Desk) -> N
     work = only(events, "work.requested")
     assert (work.queue, work.priority, work.skills) == ("prioritas", 10, {"bahasa": 3})
     assert (work.requested_at, work.last_agent_id, work.only_agent_id) == (START, None, None)
+    assert (work.reason, work.excluded_agent_ids) == ("transferred", ("ayu",))
     assert kinds(events).index("work.withdrawn") < kinds(events).index("work.requested")
 
 
@@ -232,6 +235,23 @@ async def test_transfer_to_an_agent_names_them_alone_and_moves_to_their_pool(des
     assert only(far, "conversation.transferred").queue == "gudang"
     assert refusal(await desk.asks(AddNote, text="x", by=AYU)) == "not_yours"
     assert kinds(await desk.asks(AddNote, text="x", by=GANI)) == ["note.added"]
+
+
+async def test_transfer_to_a_skill_asks_for_it_besides_those_of_the_queue(desk: Desk) -> None:
+    events = await desk.asks(TransferConversation, skill="refund", level=2)
+    work = only(events, "work.requested")
+    assert (work.queue, work.skills, work.excluded_agent_ids) == ("umum", {"bahasa": 1, "refund": 2}, ())
+    assert only(events, "conversation.transferred").skill == "refund"
+
+
+async def test_transfer_by_a_supervisor_leaves_out_who_held_it_and_to_the_holder_is_refused(
+    desk: Desk,
+) -> None:
+    await desk.assigned("ayu")
+    assert refusal(await desk.asks(TransferConversation, agent_id="ayu", by=HENDRA)) == "already_theirs"
+    events = await desk.asks(TransferConversation, agent_id="budi", by=HENDRA)
+    work = only(events, "work.requested")
+    assert (work.only_agent_id, work.excluded_agent_ids) == ("budi", ("ayu",))
 
 
 async def test_transfer_opens_a_snoozed_conversation(desk: Desk) -> None:

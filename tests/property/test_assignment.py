@@ -16,9 +16,9 @@ from services.router.assignment.domain import inputs
 from services.router.assignment.domain.book import Book
 from services.router.assignment.domain.decisions import Decision
 from services.router.assignment.domain.learning import HANDLING, Cell
-from services.router.assignment.domain.policy import AgentSpec, Policy, Relaxation, Terms
+from services.router.assignment.domain.policy import AgentSpec, Mode, Policy, Relaxation, Terms
 from services.router.assignment.domain.strategies import ORDERS, PICKS
-from tests.property.witness import Witness, idle_beside_work, published, strays
+from tests.property.witness import Witness, idle_beside_work, news, strays
 from tests.unit.router.assignment.pool import BILLING, SALES, Pool
 
 AGENTS = ("ayu", "budi", "citra", "dimas")
@@ -50,6 +50,7 @@ def policies(draw: st.DrawFn, version: str = "v1") -> Policy:
             draw(SKILLS),
             frozenset(draw(st.sampled_from([(BILLING, SALES), (BILLING,), (SALES,)]))),
             draw(st.sampled_from([2, 1, 3, 0])),
+            draw(st.sampled_from([{}, {}, {Channel.WHATSAPP: 1}])),
             draw(st.sampled_from([{}, {}, {BILLING: Terms(1, timedelta(seconds=30))}])),
         )
         for agent_id in present
@@ -59,13 +60,17 @@ def policies(draw: st.DrawFn, version: str = "v1") -> Policy:
         version=version,
         order=draw(st.sampled_from(sorted(ORDERS))),
         pick=draw(st.sampled_from(sorted(PICKS))),
-        late_behind=draw(st.sampled_from([timedelta(0), timedelta(minutes=2)])),
+        late_behind=draw(st.sampled_from([0.0, 0.25])),
         hold=draw(st.booleans()),
         relaxations={BILLING: draw(st.sampled_from([(), RELAXATIONS, RELAXATIONS[1:]]))},
         reservation_lease=draw(st.sampled_from([timedelta(minutes=10), timedelta(seconds=30)])),
         decline_memory=timedelta(seconds=20),
         auto_accept=draw(st.sampled_from([False, False, True])),
         missed_becomes_busy=draw(st.booleans()),
+        offers_at_once=draw(st.sampled_from([1, 1, 2, 4])),
+        modes={SALES: draw(st.sampled_from(list(Mode)))},
+        interruptible=draw(st.sampled_from([{}, {}, {Channel.WHATSAPP: frozenset({Channel.WEBCHAT})}])),
+        wrap_up_releases=frozenset(draw(st.sampled_from([(), (BILLING,)]))),
         channel_cost={Channel.WEBCHAT: 2},
         wrap_up={BILLING: timedelta(seconds=60)},
         agents=specs,
@@ -119,11 +124,11 @@ class Twins(Pool):
         rows, self.agents = self.agents, {agent_id: book.agents[agent_id] for agent_id in self.agents}
         twin, self.agents = self.twin(book.policy), rows
         standing = dict(self.reminders)
-        expected = published(twin.apply(what, at=at, now=self.now), standing)
+        expected = news(twin.apply(what, at=at, now=self.now), standing)
         told = super().tell(what, at)
         # A new engine looks at all that waits, also at what it will be reminded of at this very moment.
         due = any(name.startswith("wait/") and r.due <= self.now for name, r in standing.items())
-        assert due or isinstance(what, inputs.WaitLapsed) or published(told, standing) == expected
+        assert due or isinstance(what, inputs.WaitLapsed) or news(told, standing) == expected
         broken = self.witness.watch(what, at, self.now, told, book.policy)
         assert [*broken, *strays(self), *idle_beside_work(self)] == []
         return told
@@ -187,12 +192,9 @@ class Matching(RuleBasedStateMachine):
     @precondition(lambda self: self.pool.engine.book.pending)
     @rule(number=ITEMS, skew=SKEW, declines=st.booleans())
     def answer_an_offer(self, number: int, skew: timedelta, declines: bool) -> None:
-        standing = sorted(self.pool.engine.book.pending.items())
-        reservation, item = standing[number % len(standing)]
-        agent_id = self.pool.items[item].agent_id
-        assert agent_id is not None
+        standing = self._standing()
         answer = self.pool.decline if declines else self.pool.accept
-        answer(agent_id, reservation, at=self.pool.now + skew)
+        answer(*standing[number % len(standing)], at=self.pool.now + skew)
         self._note()
 
     @precondition(lambda self: self.pool.engine.book.pending)
@@ -205,8 +207,8 @@ class Matching(RuleBasedStateMachine):
     @rule(then=st.sampled_from([7, 11, 19, 20, 45]).map(lambda s: timedelta(seconds=s)))
     def decline_all_that_is_offered(self, then: timedelta) -> None:
         """And look on, around the end of the memory."""
-        for reservation, item in sorted(self.pool.engine.book.pending.items()):
-            self.pool.decline(self.pool.items[item].agent_id or "", reservation)
+        for agent_id, reservation in self._standing():
+            self.pool.decline(agent_id, reservation)
         self.work_on(then, silent=(), skew=timedelta(0))
 
     @precondition(lambda self: self.reservations)
@@ -228,6 +230,34 @@ class Matching(RuleBasedStateMachine):
     @rule(agent_id=st.sampled_from(AGENTS), number=ITEMS)
     def force(self, agent_id: str, number: int) -> None:
         self.pool.force(agent_id, self._item(number))
+        self._note()
+
+    @precondition(some_live)
+    @rule(agent_id=st.sampled_from(AGENTS), number=ITEMS, named=st.booleans())
+    def ask_for_work(self, agent_id: str, number: int, named: bool) -> None:
+        if named:
+            self.pool.pick(agent_id, self._item(number))
+        else:
+            self.pool.next(agent_id)
+        self._note()
+
+    @precondition(lambda self: any(item.agent_id for item in self.pool.items.values()))
+    @rule(number=ITEMS, to=st.none() | st.sampled_from(AGENTS), by=st.sampled_from([None, "sup", "ayu"]))
+    def consult(self, number: int, to: str | None, by: str | None) -> None:
+        held = sorted(item.work_item_id for item in self.pool.items.values() if item.agent_id)
+        item = self.pool.items[held[number % len(held)]]
+        skills = {} if to else {"refund": 1}
+        self.pool.consult(item.agent_id or "", item.work_item_id, to, by, **skills)
+        self._note()
+
+    @precondition(some_live)
+    @rule(number=ITEMS, resumes=st.booleans())
+    def fall_silent_or_resume(self, number: int, resumes: bool) -> None:
+        item = self.pool.items[self._item(number)]
+        if resumes:
+            self.pool.resume(item.work_item_id)
+        elif item.agent_id is not None:
+            self.pool.silent(item.agent_id, item.work_item_id)
         self._note()
 
     @rule(by=STEPS, silent=st.just(()) | st.just(AGENTS) | st.sets(st.sampled_from(AGENTS)), skew=SKEW)
@@ -292,6 +322,12 @@ class Matching(RuleBasedStateMachine):
                 again.rebuild(what)
             else:
                 assert again.tell(what, at) == decisions
+
+    def _standing(self) -> list[tuple[str, str]]:
+        """(agent, reservation)"""
+        return sorted(
+            (r.agent_id, r.reservation_id) for i in self.pool.items.values() for r in i.reservations
+        )
 
     def _item(self, number: int) -> str:
         live = sorted(self.pool.items)

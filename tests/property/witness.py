@@ -1,20 +1,21 @@
 """This file judges a pool from outside: from what went in, what came out, the rows and the reminders, never from the engine's own indexes."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from libs.contracts.vocabulary import Presence, WorkState
 from services.router.assignment.domain import decisions as made
 from services.router.assignment.domain import inputs
-from services.router.assignment.domain.decisions import AgentChange, Decision, Ending, Remind
+from services.router.assignment.domain.decisions import Decision, Ending, Remind
 from services.router.assignment.domain.fit import HELD_AT_MOST
-from services.router.assignment.domain.policy import Policy
+from services.router.assignment.domain.policy import Mode, Policy
 from services.router.assignment.domain.strategies import UNDATED_TARGET
 from services.router.assignment.domain.work import WorkItem
 from tests.unit.router.assignment.pool import Pool
 
+BY_HAND = (inputs.Next, inputs.Take, inputs.Consult)
+"""By which an agent may be given what matching would not offer them."""
 CONNECTED = (Presence.AVAILABLE, Presence.BUSY, Presence.BREAK)
 
 
@@ -41,45 +42,59 @@ class Witness:
                 self.since.setdefault(item.work_item_id, min(what.requested_at, now))
             if item.waiting_since != self.since[item.work_item_id]:
                 yield f"{item.work_item_id} has lost its age: {item.waiting_since}"
-            yield from self._given(fact, now, policy)
+            yield from self._given(what, fact, now, policy)
             if isinstance(fact, made.ReservationEnded) and fact.ending is Ending.DECLINED:
                 self.turned_down[item.work_item_id, fact.agent_id] = min(at, now)
             if isinstance(fact, made.Completed | made.Cancelled | made.Wrapping):
                 self.orders.discard(item.work_item_id)
 
-    def _given(self, fact: made.Fact, now: datetime, policy: Policy) -> Iterator[str]:
+    def _given(self, what: inputs.Input, fact: made.Fact, now: datetime, policy: Policy) -> Iterator[str]:
         """Whom work was given to, by matching: never to one who just declined it, never away from where a person put it."""
-        item, by_hand = fact.item, isinstance(fact, made.Assigned) and fact.forced_by is not None
-        if by_hand:
-            self.orders.add(item.work_item_id)
-        elif isinstance(fact, made.Queued):
-            if item.work_item_id in self.orders and fact.reason not in ("agent_lost", "agent_removed"):
-                yield f"{item.work_item_id} was given by hand and is taken back: {fact.reason}"
-            self.orders.discard(item.work_item_id)
-        elif isinstance(fact, made.Offered | made.Assigned) and item.agent_id is not None:
-            if item.work_item_id in self.orders:
-                yield f"{item.work_item_id} was given by hand and is given to {item.agent_id}"
-            declined_at = self.turned_down.get((item.work_item_id, item.agent_id))
-            if declined_at is not None and now < declined_at + policy.decline_memory:
-                yield f"{item.work_item_id} comes back to {item.agent_id}, who declined it at {declined_at}"
+        item = fact.item
+        match fact:
+            case made.Assigned() if fact.forced_by is not None:
+                self.orders.add(item.work_item_id)
+            case made.Assigned() if fact.taken_over_from is not None:
+                self.orders.discard(item.work_item_id)
+            case made.Queued():
+                if item.work_item_id in self.orders and fact.reason not in ("agent_lost", "agent_removed"):
+                    yield f"{item.work_item_id} was given by hand and is taken back: {fact.reason}"
+                self.orders.discard(item.work_item_id)
+            case made.Assigned() | made.Offered() if not isinstance(what, BY_HAND):
+                to = fact.reservation.agent_id if isinstance(fact, made.Offered) else fact.agent_id
+                if item.work_item_id in self.orders:
+                    yield f"{item.work_item_id} was given by hand and is given to {to}"
+                declined_at = self.turned_down.get((item.work_item_id, to))
+                accepted = isinstance(fact, made.Assigned) and fact.reservation_id is not None
+                if declined_at is not None and now < declined_at + policy.decline_memory and not accepted:
+                    yield f"{item.work_item_id} comes back to {to}, who declined it at {declined_at}"
+            case _:
+                pass
 
 
 def strays(pool: Pool) -> Iterator[str]:
     """What no row may say, and what nothing would ever end, in words."""
     policy = pool.engine.book.policy
     for item in pool.items.values():
-        holder = pool.agents.get(item.agent_id) if item.agent_id else None
-        if item.state is not WorkState.QUEUED and (holder is None or item.agent_id not in policy.agents):
-            yield f"{item.work_item_id} is {item.state} with {item.agent_id}, who is nobody of the pool"
-        if item.state is WorkState.OFFERED and f"reservation/{item.reservation_id}" not in pool.reminders:
-            yield f"the offer of {item.work_item_id} has no end"
+        for who, _ in item.claims():
+            if who not in policy.agents:
+                yield f"{item.work_item_id} is with {who}, who is nobody of the pool"
+        for reservation in item.reservations:
+            if f"reservation/{reservation.reservation_id}" not in pool.reminders:
+                yield f"the offer of {item.work_item_id} to {reservation.agent_id} has no end"
         if item.state is WorkState.WRAPPING and f"wrap-up/{item.work_item_id}" not in pool.reminders:
             yield f"the wrap-up of {item.work_item_id} has no end"
         for agent_id in item.declined or ():
             if f"decline/{item.work_item_id}/{agent_id}" not in pool.reminders:
                 yield f"{agent_id}'s refusal of {item.work_item_id} has no end"
         relaxes = len(policy.relaxations.get(item.queue, ())) > item.step
-        if item.state is WorkState.QUEUED and relaxes and f"wait/{item.work_item_id}" not in pool.reminders:
+        pushed = policy.modes.get(item.queue, Mode.PUSH) is Mode.PUSH
+        if (
+            item.state is WorkState.QUEUED
+            and pushed
+            and relaxes
+            and f"wait/{item.work_item_id}" not in pool.reminders
+        ):
             yield f"{item.work_item_id} never relaxes"
     for agent in pool.agents.values():
         place = f"{policy.pool}/{agent.agent_id}"
@@ -94,17 +109,18 @@ def strays(pool: Pool) -> Iterator[str]:
 def idle_beside_work(pool: Pool) -> Iterator[str]:
     """Each agent who could take an item that waits, by the rows and the policy alone."""
     policy = pool.engine.book.policy
-    load: dict[str, int] = {}
-    for item in pool.items.values():
-        if item.agent_id is not None:
-            load[item.agent_id] = load.get(item.agent_id, 0) + item.units
+    claims = [(who, units, item) for item in pool.items.values() for who, units in item.claims()]
     for agent_id, spec in policy.agents.items():
         row = pool.agents.get(agent_id)
         if row is None or row.presence is not Presence.AVAILABLE:
             continue
-        room = spec.capacity - load.get(agent_id, 0)
+        room = spec.capacity - sum(units for who, units, _ in claims if who == agent_id)
         for item in pool.items.values():
-            if item.state is not WorkState.QUEUED or item.units > room or not _fits(policy, item, agent_id):
+            pushed = policy.modes.get(item.queue, Mode.PUSH) is Mode.PUSH
+            if item.state is not WorkState.QUEUED or item.units > room or not pushed:
+                continue
+            alike = sum(who == agent_id and other.channel is item.channel for who, _, other in claims)
+            if alike >= spec.caps.get(item.channel, alike + 1) or not _fits(policy, item, agent_id):
                 continue
             reminder = pool.reminders.get(f"wait/{item.work_item_id}")
             late = reminder is not None and reminder.due <= pool.now
@@ -136,18 +152,6 @@ def _patience(policy: Policy, item: WorkItem, agent_id: str) -> timedelta:
     return max(delay, HELD_AT_MOST * target)
 
 
-def published(told: list[Decision], standing: Mapping[str, Remind]) -> list[Any]:
-    """What is news in decisions: not the reminders that stand already, nor the turns, which no topic carries."""
-    return [
-        _without_turns(decision)
-        for decision in told
-        if not (isinstance(decision, Remind) and standing.get(decision.id) == decision)
-    ]
-
-
-def _without_turns(decision: Decision) -> Any:
-    if isinstance(decision, AgentChange):
-        return replace(decision, agent=replace(decision.agent, touched=0, given=0))
-    if isinstance(decision, made.Fact):
-        return replace(decision, item=replace(decision.item, offer_turn=0))
-    return decision
+def news(told: list[Decision], standing: Mapping[str, Remind]) -> list[Decision]:
+    """Decisions without the reminders that stand already."""
+    return [d for d in told if not (isinstance(d, Remind) and standing.get(d.id) == d)]

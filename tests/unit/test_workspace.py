@@ -84,8 +84,40 @@ def test_absent_keys_take_the_defaults_of_the_model(write: Write) -> None:
     assert (pool.presence_lease, pool.grace) == (timedelta(seconds=45), timedelta(seconds=30))
     assert (pool.decline_memory, pool.auto_accept) == (timedelta(minutes=5), False)
     assert pool.channel_cost == dict.fromkeys(Channel, 1)
+    assert (pool.offers_at_once, pool.missed, pool.idle_release, pool.interruptible_by) == (
+        1,
+        "busy",
+        None,
+        {},
+    )
+    assert (queue.mode, queue.wrap_up_capacity, queue.idle_release) == ("push", "keep", None)
+    assert workspace.agents["ayu"].caps == {}
     assert (queue.priority, queue.wrap_up, queue.sla, queue.skills) == (0, timedelta(0), None, {})
     assert workspace.agents["ayu"].role == "agent"
+
+
+def test_a_queue_without_an_idle_release_has_that_of_its_pool(write: Write) -> None:
+    text = SMALL.replace(
+        "  umum:\n    pool: utama\n", "  umum: {pool: utama}\n  lain: {pool: utama, idle_release: 5m}\n"
+    )
+    workspace = load(write(text.replace("utama: {}", "utama: {idle_release: 10m}")), KEY)
+    found = [workspace.idle_release(queue) for queue in workspace.queues.values()]
+    assert found == [timedelta(minutes=10), timedelta(minutes=5)]
+
+
+def test_lifecycle_of_work_is_read(write: Write) -> None:
+    text = SMALL.replace(
+        "    pool: utama\npools", "    pool: utama\n    mode: pull\n    wrap_up_capacity: release\npools"
+    )
+    text = text.replace(
+        "utama: {}", "utama: {offers_at_once: 3, missed: stay, interruptible_by: {custom: [webchat]}}"
+    ).replace("capacity: 2", "capacity: 2\n    caps: {whatsapp: 1}")
+    workspace = load(write(text), KEY)
+    pool, queue = workspace.pools["utama"], workspace.queues["umum"]
+    assert (pool.offers_at_once, pool.missed) == (3, "stay")
+    assert pool.interruptible_by == {Channel.CUSTOM: (Channel.WEBCHAT,)}
+    assert (queue.mode, queue.wrap_up_capacity) == ("pull", "release")
+    assert workspace.agents["ayu"].caps == {Channel.WHATSAPP: 1}
 
 
 def test_agent_without_queues_serves_every_queue_of_the_pool(write: Write) -> None:
@@ -227,6 +259,22 @@ CHANGES = {
         "  utama: {}",
         "  utama: {channel_cost: {fax: 1}}",
         "channel_cost.fax: is no key here",
+    ),
+    "cap of no channel": (
+        "    capacity: 2\n",
+        "    capacity: 2\n    caps: {fax: 1}\n",
+        "caps.fax: is no key here",
+    ),
+    "too many offers": (
+        "  utama: {}",
+        "  utama: {offers_at_once: 51}",
+        "pools.utama.offers_at_once: '51' — expected a whole number from 1 to 50",
+    ),
+    "no mode": ("    pool: utama\npools", "    pool: utama\n    mode: pul\npools", "did you mean pull?"),
+    "interrupted by no channel": (
+        "  utama: {}",
+        "  utama: {interruptible_by: {custom: [fax]}}",
+        "pools.utama.interruptible_by.custom[0]: 'fax' — expected",
     ),
     "no channel": ("    channel: webchat\n", "", "inboxes.situs.channel: is missing"),
     "no credentials": ("      signing_key: env:KEY\n", "      {}\n", "credentials.signing_key: is missing"),

@@ -27,6 +27,8 @@ class WorkRequested(Payload):
     one, until they decline or miss it; then it is for anybody who fits."""
     excluded_agent_ids: tuple[str, ...] = ()
     requested_at: Time
+    reason: str = "requested"
+    """Why it is wanted now: `requested`, or `transferred`, with the wait of the work before."""
     due_at: Time | None = None
     """The nearest SLA deadline that an assignment can still serve."""
 
@@ -42,6 +44,32 @@ class WorkWithdrawn(Payload):
     reason: str
     wrap_up: bool = False
     """The holder keeps the capacity until the wrap-up ends."""
+    occurred_at: Time
+
+
+class WorkFellSilent(Payload):
+    """Nobody has written in the conversation for as long as its queue's `idle_release`: its holder's units may be free."""
+
+    type = "work.fell_silent.v1"
+    work_item_id: str
+    conversation_id: str
+    contact_point_id: str
+    pool: str
+    agent_id: str
+    """Who held it then."""
+    since: Time
+    """When somebody wrote last."""
+    occurred_at: Time
+
+
+class WorkResumed(Payload):
+    """The customer wrote in a conversation that had fallen silent."""
+
+    type = "work.resumed.v1"
+    work_item_id: str
+    conversation_id: str
+    contact_point_id: str
+    pool: str
     occurred_at: Time
 
 
@@ -103,8 +131,26 @@ class WorkAssigned(WorkEvent):
     agent_id: str
     reservation_id: str | None = None
     forced_by: str | None = None
+    taken_over_from: str | None = None
+    """Who held it and asked this agent to take it over."""
     waited_seconds: float
     explanation: Explanation | None = None
+
+
+class WorkIdled(WorkEvent):
+    """Silent for long: its holder keeps it, and it takes no units until the customer writes again."""
+
+    type = "work.idled.v1"
+    agent_id: str
+    since: Time
+    """When somebody wrote last."""
+
+
+class WorkWoken(WorkEvent):
+    """It takes its holder's units again, above the capacity if need be."""
+
+    type = "work.woken.v1"
+    agent_id: str
 
 
 class WorkWrapping(WorkEvent):
@@ -127,8 +173,13 @@ class WorkCancelled(WorkEvent):
 
 
 class ReservationEvent(WorkEvent):
+    """One work item may be offered to several agents at once: a reservation for each, and the first to accept has it."""
+
     reservation_id: str
     agent_id: str
+    """To whom it is offered."""
+    held_by: str | None = None
+    """Who holds the work while another is asked to take it over (a consultation); None while nobody does."""
 
 
 class ReservationOffered(ReservationEvent):
@@ -162,6 +213,8 @@ class CommandAnswer(Value):
     command_id: str
     code: str
     text: str = ""
+    work_item_id: str | None = None
+    """What the command gave the agent, where it asked for work."""
 
 
 class AgentChanged(Payload):

@@ -35,11 +35,18 @@ class SnoozeConversation(ConversationCommand):
 
 
 class TransferConversation(ConversationCommand):
-    """To a queue, or to one agent; exactly one of the two is set."""
+    """To a queue, to one agent, or to whoever has a skill; exactly one of the three is set.
+
+    The work goes back to waiting with its age, and not to the one who held it, unless they are named.
+    """
 
     type = "transfer_conversation.v1"
     queue: str | None = None
     agent_id: str | None = None
+    skill: str | None = None
+    """Required besides those of the conversation's queue."""
+    level: int = 1
+    """Of the skill, at least."""
 
 
 class TagConversation(ConversationCommand):
@@ -70,6 +77,8 @@ class Heartbeat(AgentCommand):
 class AcceptReservation(AgentCommand):
     type = "accept_reservation.v1"
     reservation_id: str
+    version: int | None = None
+    """The work item's version that the agent saw: another one is refused as `stale`. None compares nothing."""
 
 
 class DeclineReservation(AgentCommand):
@@ -83,6 +92,34 @@ class CompleteWork(AgentCommand):
 
     type = "complete_work.v1"
     work_item_id: str
+
+
+class NextWork(AgentCommand):
+    """Asks for the first waiting item of the agent's pull queues."""
+
+    type = "next_work.v1"
+
+
+class TakeWork(AgentCommand):
+    """Takes a named item of a manual queue."""
+
+    type = "take_work.v1"
+    work_item_id: str
+
+
+class ConsultWork(AgentCommand):
+    """Offers what `agent_id` holds to another agent, named or by a skill; the holder keeps it until that one accepts.
+
+    Answered by a change of the holder. Exactly one of `to_agent_id` and `skill` is set.
+    """
+
+    type = "consult_work.v1"
+    work_item_id: str
+    ordered_by: str
+    """The holder or a supervisor."""
+    to_agent_id: str | None = None
+    skill: str | None = None
+    level: int = 1
 
 
 class ForceAssign(AgentCommand):

@@ -48,6 +48,8 @@ class ConversationTransferred(ConversationEvent):
     by: Author
     queue: str
     agent_id: str | None = None
+    skill: str | None = None
+    """Required of whoever gets it, besides the queue's."""
 
 
 class ConversationTagged(ConversationEvent):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from libs.contracts.payloads import commands as wire
 from libs.contracts.payloads.base import Author
-from libs.contracts.vocabulary import AuthorKind, Presence
+from libs.contracts.vocabulary import AuthorKind, Presence, WorkState
 from libs.flow.database import Database
 from libs.service.auth import Principal, Role
 from libs.service.problems import Problem
@@ -38,10 +38,12 @@ class Orders:
     async def order(self, principal: Principal, target: str, body: r.Body, name: str) -> Order:
         """What a request becomes; `target` is the id that it is about, `name` the command's own. Raises Problem, DatabaseAway."""
         match body:
-            case r.Presence() | r.Accept() | r.Decline() | r.Complete():
+            case r.Presence() | r.Accept() | r.Decline() | r.Complete() | r.Next() | r.Take():
                 return self._own(principal, target, body, name)
             case r.ForceAssign():
                 return self._force(principal, target, body)
+            case r.Transfer(warm=True):
+                return self._consult(principal, target, body, name)
         return await self._conversation(principal, target, body, name)
 
     async def _conversation(self, principal: Principal, target: str, body: r.Body, name: str) -> Order:
@@ -67,8 +69,8 @@ class Orders:
                 payload = wire.ResolveConversation(**by, reason=reason)
             case r.Snooze(until=until):
                 payload = wire.SnoozeConversation(**by, until=until)
-            case r.Transfer(queue=queue, agent_id=agent_id):
-                payload = wire.TransferConversation(**by, queue=queue, agent_id=agent_id)
+            case r.Transfer():
+                payload = wire.TransferConversation(**by, **body.model_dump(exclude={"warm"}))
             case r.Tags(add=add, remove=remove):
                 payload = wire.TagConversation(**by, add=add, remove=remove)
             case _:
@@ -83,10 +85,14 @@ class Orders:
         match body:
             case r.Presence(presence=presence, reason=reason):
                 payload = wire.SetPresence(**me, presence=Presence(presence), reason=reason)
-            case r.Accept():
-                payload = wire.AcceptReservation(**me, reservation_id=target)
+            case r.Accept(version=version):
+                payload = wire.AcceptReservation(**me, reservation_id=target, version=version)
             case r.Decline(reason=reason):
                 payload = wire.DeclineReservation(**me, reservation_id=target, reason=reason)
+            case r.Next():
+                payload = wire.NextWork(**me)
+            case r.Take():
+                payload = wire.TakeWork(**me, work_item_id=target)
             case _:
                 payload = wire.CompleteWork(**me, work_item_id=target)
         known = self.live.hub.view.agents.get(agent.id)
@@ -104,6 +110,27 @@ class Orders:
             agent_id=body.agent_id, pool=work.pool, work_item_id=target, ordered_by=principal.agent_id
         )
         return Order(payload, work.pool, known.conversation_id)
+
+    def _consult(self, principal: Principal, target: str, body: r.Transfer, name: str) -> Order:
+        """A warm transfer is matching's: it goes to the pool of the work, about who holds it."""
+        known = self.live.hub.view.open.get(target)
+        if known is None:
+            raise unknown_conversation()
+        held = next((w for w in known.work.values() if w.state is WorkState.ASSIGNED and w.agent_id), None)
+        if held is None or held.agent_id is None:
+            raise Problem(409, "not_held", "The command was refused", "nobody holds this conversation")
+        self.in_pool(principal, held.pool)
+        payload = wire.ConsultWork(
+            agent_id=held.agent_id,
+            pool=held.pool,
+            work_item_id=held.work_item_id,
+            ordered_by=principal.agent_id,
+            to_agent_id=body.agent_id,
+            skill=body.skill,
+            level=body.level,
+        )
+        holder = self.live.hub.view.agents.get(held.agent_id)
+        return Order(payload, held.pool, target, outcome_of(holder.commands, name) if holder else None)
 
     async def _find(self, conversation_id: str) -> tuple[str, str | None, tuple[Done, ...]]:
         """Contact point, pool, remembered commands: from memory, or from the projection where it is no longer open."""

@@ -74,15 +74,21 @@ class Snooze(Body):
 
 
 class Transfer(Body):
-    """To a queue, or to one agent."""
+    """To a queue, to one agent, or to whoever has a skill; `warm`: an agent or a skill is asked, and who holds the
+    conversation keeps it until somebody accepts."""
 
     queue: Name | None = None
     agent_id: Name | None = None
+    skill: Name | None = None
+    level: Annotated[int, Field(ge=1, le=5)] = 1
+    warm: bool = False
 
     @model_validator(mode="after")
-    def _one_of_two(self) -> Self:
-        if (self.queue is None) == (self.agent_id is None):
-            raise ValueError("exactly one of queue and agent_id is expected")
+    def _one_of_three(self) -> Self:
+        if sum(named is not None for named in (self.queue, self.agent_id, self.skill)) != 1:
+            raise ValueError("exactly one of queue, agent_id and skill is expected")
+        if self.warm and self.queue is not None:
+            raise ValueError("a warm transfer goes to an agent or a skill")
         return self
 
 
@@ -103,7 +109,9 @@ class Presence(Body):
 
 
 class Accept(Body):
-    """Nothing to say."""
+    """`version`: of the work item, as it was seen; it is refused as `stale` where that has changed."""
+
+    version: Annotated[int, Field(ge=1)] | None = None
 
 
 class Decline(Body):
@@ -112,6 +120,14 @@ class Decline(Body):
 
 class Complete(Body):
     """Nothing to say."""
+
+
+class Next(Body):
+    """Asks for the first waiting item of a pull queue; nothing to say."""
+
+
+class Take(Body):
+    """Takes a waiting item of a manual queue; nothing to say."""
 
 
 class ForceAssign(Body):
@@ -129,6 +145,8 @@ BODIES: dict[str, type[Body]] = {
     "accept": Accept,
     "decline": Decline,
     "complete": Complete,
+    "next": Next,
+    "take": Take,
     "force-assign": ForceAssign,
 }
 """Command name -> its body."""
@@ -143,6 +161,7 @@ TARGETS: dict[str, str] = {
     "accept": "reservation_id",
     "decline": "reservation_id",
     "complete": "work_item_id",
+    "take": "work_item_id",
     "force-assign": "work_item_id",
 }
-"""Command name -> what names the thing that it is about; a presence is the agent's own."""
+"""Command name -> what names the thing that it is about; a presence is the agent's own, and the next item is nobody's yet."""

@@ -12,7 +12,7 @@ from libs.contracts.payloads.base import Payload
 from services.desk.domain.agent import Agent
 from services.desk.domain.clock import Clock
 from services.desk.domain.conversation import Conversation, Message
-from services.desk.domain.work import Work
+from services.desk.domain.work import HELD, Offer, Work
 from services.desk.fold import COMMANDS_OF_THE_DESK
 from services.desk.live.view import Open
 
@@ -47,14 +47,18 @@ def conversation_frame(cursor: str, conversation: str) -> str:
 
 
 def snapshot_frame(
-    cursor: str, agent: Agent | None, conversations: Iterable[str], reservations: Sequence[Work], **more: str
+    cursor: str,
+    agent: Agent | None,
+    conversations: Iterable[str],
+    reservations: Sequence[tuple[Work, Offer]],
+    **more: str,
 ) -> str:
     """All that a screen starts from. `more` is added as it stands, each a JSON text."""
     parts = {
         "type": '"snapshot"',
         "cursor": f'"{cursor}"',
         "agent": dump(agent_fields(agent)) if agent else "null",
-        "reservations": dump([_plain(work) for work in reservations]),
+        "reservations": dump([_reservation(work, offer) for work, offer in reservations]),
         **more,
         "conversations": f"[{','.join(conversations)}]",
     }
@@ -94,7 +98,7 @@ def conversation_text(
     head["conversation_id"] = conversation_id
     if partial:
         head["partial"] = True
-    head["work"] = [_plain(w) for w in work]
+    head["work"] = [_work(w) for w in work]
     head["clocks"] = [_plain(c) for c in clocks]
     return f'{dump(head)[:-1]},"messages":[{",".join(map(message_json, latest))}]}}'
 
@@ -103,6 +107,16 @@ def message_json(message: Message) -> str:
     # The content is JSON text already.
     head = _plain(message, "conversation_id", "content")
     return f'{dump(head)[:-1]},"content":{message.content}}}'
+
+
+def _work(work: Work) -> dict[str, Any]:
+    return _plain(work) | {"offers": [_plain(offer) for offer in work.offers]}
+
+
+def _reservation(work: Work, offer: Offer) -> dict[str, Any]:
+    """An offer to the receiver, with the work that is offered; `held_by` where its holder asks him to take it over."""
+    held = {"held_by": work.agent_id} if work.state in HELD else {}
+    return _plain(work, "offers") | held | _plain(offer)
 
 
 def agent_fields(agent: Agent) -> dict[str, Any]:

@@ -142,10 +142,10 @@ class Hub:
         subscriber.restart()
         mine = self.view.seen_by(subscriber.agent_id)
         offers = [
-            w
+            (w, offer)
             for known in mine
             for w in known.work.values()
-            if w.agent_id == subscriber.agent_id and w.reservation_id and w.expires_at
+            if (offer := w.offer_to(subscriber.agent_id)) is not None and offer.expires_at
         ]
         agent = self.view.agents.get(subscriber.agent_id)
         if subscriber.pool is None:

@@ -44,7 +44,7 @@ class Open:
     @property
     def agents(self) -> tuple[str, ...]:
         """Who is offered this conversation, or holds it."""
-        return tuple(dict.fromkeys(w.agent_id for w in self.work.values() if w.agent_id))
+        return tuple(dict.fromkeys(agent for w in self.work.values() for agent in w.agents))
 
     @property
     def needed(self) -> bool:

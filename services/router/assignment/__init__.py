@@ -4,8 +4,9 @@ Owns:   work items, agents' presence and load, reservations, the story of each c
 Reads:  `work` (what conversations want), `agent-commands` (what agents do), both by pool.
 Emits:  `assignments` by contact point, each decision with its explanation; `agents` by agent.
 Invariants:
-* an agent never holds more units than their capacity, but for what a supervisor forced or a lowered capacity left;
-* an item is in exactly one place: waiting, offered to one agent, held by one agent, or ended;
+* an agent never holds more units than their capacity, but for what a supervisor forced, a lowered capacity left, a silent
+  conversation took again, or one conversation that interrupts others;
+* an item is in exactly one place: waiting, offered, held by one agent (and perhaps offered to another), or ended;
 * after each input no free agent can take a waiting item: freed capacity, a return to available, a decline memory that
   lapsed, an expiry, a withdrawal each match at once; nothing polls;
 * `waiting_since` never moves: work that comes back stands where its customer's wait puts it.

@@ -12,24 +12,31 @@ from libs.contracts.payloads.assignments import (
     WorkAssigned,
     WorkCancelled,
     WorkCompleted,
+    WorkFellSilent,
+    WorkIdled,
     WorkQueued,
     WorkReprioritised,
     WorkRequested,
+    WorkResumed,
     WorkWithdrawn,
+    WorkWoken,
     WorkWrapping,
 )
 from libs.contracts.payloads.commands import (
     AcceptReservation,
     CompleteWork,
+    ConsultWork,
     DeclineReservation,
     ForceAssign,
     Heartbeat,
+    NextWork,
     SetPresence,
+    TakeWork,
 )
 from libs.flow.flow import Flow
 from libs.workspace import Pool, Workspace
 from services.router.assignment import metrics
-from services.router.assignment.domain.policy import AgentSpec, Policy, Relaxation, Terms
+from services.router.assignment.domain.policy import AgentSpec, Mode, Policy, Relaxation, Terms
 from services.router.assignment.handlers.receiving import Handlers
 from services.router.assignment.store import AssignmentStore
 from services.router.assignment.timers import (
@@ -59,6 +66,8 @@ def flow(workspace: Workspace) -> Flow:
                 WorkRequested: on.on_work_requested,
                 WorkWithdrawn: on.on_work_withdrawn,
                 WorkReprioritised: on.on_work_reprioritised,
+                WorkFellSilent: on.on_work_fell_silent,
+                WorkResumed: on.on_work_resumed,
             },
             "agent-commands": {
                 SetPresence: on.on_set_presence,
@@ -66,6 +75,9 @@ def flow(workspace: Workspace) -> Flow:
                 AcceptReservation: on.on_accept_reservation,
                 DeclineReservation: on.on_decline_reservation,
                 CompleteWork: on.on_complete_work,
+                NextWork: on.on_next_work,
+                TakeWork: on.on_take_work,
+                ConsultWork: on.on_consult_work,
                 ForceAssign: on.on_force_assign,
             },
         },
@@ -81,6 +93,8 @@ def flow(workspace: Workspace) -> Flow:
             "assignments": (
                 WorkQueued,
                 WorkAssigned,
+                WorkIdled,
+                WorkWoken,
                 WorkWrapping,
                 WorkCompleted,
                 WorkCancelled,
@@ -117,14 +131,20 @@ def policy_of(workspace: Workspace, pool_id: str) -> Policy:
         grace=pool.grace,
         decline_memory=pool.decline_memory,
         auto_accept=pool.auto_accept,
+        offers_at_once=pool.offers_at_once,
+        missed_becomes_busy=pool.missed == "busy",
         channel_cost=pool.channel_cost,
         wrap_up={queue.id: queue.wrap_up for queue in queues.values() if queue.wrap_up > timedelta(0)},
+        wrap_up_releases=frozenset(q.id for q in queues.values() if q.wrap_up_capacity == "release"),
+        modes={queue.id: Mode(queue.mode) for queue in queues.values()},
+        interruptible={channel: frozenset(by) for channel, by in pool.interruptible_by.items()},
         agents={
             agent.id: AgentSpec(
                 agent.id,
                 agent.skills,
                 frozenset(agent.queues or queues),
                 agent.capacity,
+                agent.caps,
                 {q: Terms(t.priority, t.delay) for q, t in agent.terms.items()},
             )
             for agent in workspace.agents.values()

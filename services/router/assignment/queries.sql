@@ -20,11 +20,18 @@ where pool = $1
 group by state
 
 -- name: agents
+with claim as (
+    select w.agent_id, w.work_item_id, case when w.released then 0 else w.units end as units
+    from work_item w where w.pool = $1 and w.agent_id is not null
+    union all
+    select r.offer ->> 'agent_id', w.work_item_id, w.units
+    from work_item w, jsonb_array_elements(w.reservations) as r(offer) where w.pool = $1
+)
 select a.agent_id, a.presence, a.reason, a.since, a.capacity, a.version,
-       coalesce(sum(w.units), 0)::bigint as load,
-       coalesce(array_agg(w.work_item_id order by w.work_item_id) filter (where w.work_item_id is not null), '{}') as work_item_ids
+       coalesce(sum(c.units), 0)::bigint as load,
+       coalesce(array_agg(c.work_item_id order by c.work_item_id) filter (where c.work_item_id is not null), '{}') as work_item_ids
 from agent_state a
-left join work_item w on w.pool = a.pool and w.agent_id = a.agent_id
+left join claim c on c.agent_id = a.agent_id
 where a.pool = $1 and a.listed
 group by a.pool, a.agent_id
 order by a.agent_id

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from libs.flow.store import Log, Reader, Store, Table
+from libs.flow.store import Log, Reader, Store, Table, no_collection
 from services.router.assignment.domain.agents import AgentState
 from services.router.assignment.domain.engine import Engine
 from services.router.assignment.domain.learning import Cell
@@ -43,6 +43,10 @@ class AssignmentStore(Store):
         await self.work_items.load_all(db, "lane = $1", self.lane)
         await self.agents.load_all(db, "lane = $1", self.lane)
         await self.learned.load_all(db, "lane = $1", self.lane)
+        with no_collection():
+            self._build()
+
+    def _build(self) -> None:
         for pool in (
             {row.pool for row in self.work_items}
             | {row.pool for row in self.agents}

@@ -6,17 +6,19 @@ from libs.workspace import Workspace
 from services.router.conversations.handlers.commands import CommandHandlers
 from services.router.conversations.handlers.inbound import InboundHandlers
 from services.router.conversations.handlers.messages import MessageHandlers
+from services.router.conversations.handlers.silence import Silence
 from services.router.conversations.handlers.work import WorkHandlers
 from services.router.conversations.store import ConversationStore
-from services.router.conversations.timers import ReceiptsLapsed, SnoozeEnded
+from services.router.conversations.timers import ReceiptsLapsed, SilenceDue, SnoozeEnded
 
 
 def flow(workspace: Workspace) -> Flow:
+    silence = Silence(workspace)
     customer, agent, message, work = (
-        InboundHandlers(workspace),
-        CommandHandlers(workspace),
+        InboundHandlers(workspace, silence),
+        CommandHandlers(workspace, silence),
         MessageHandlers(),
-        WorkHandlers(),
+        WorkHandlers(silence),
     )
     return Flow(
         name="conversations",
@@ -44,6 +46,7 @@ def flow(workspace: Workspace) -> Flow:
             "assignments": {
                 assignments.WorkQueued: work.on_work_queued,
                 assignments.WorkAssigned: work.on_work_assigned,
+                assignments.WorkIdled: work.on_work_idled,
                 assignments.WorkCompleted: work.on_work_ended,
                 assignments.WorkCancelled: work.on_work_ended,
             },
@@ -57,7 +60,11 @@ def flow(workspace: Workspace) -> Flow:
                 sla.ClockCancelled: work.on_clock_ended,
             },
         },
-        timers={SnoozeEnded: agent.on_snooze_ended, ReceiptsLapsed: message.on_receipts_lapsed},
+        timers={
+            SnoozeEnded: agent.on_snooze_ended,
+            SilenceDue: silence.on_silence_due,
+            ReceiptsLapsed: message.on_receipts_lapsed,
+        },
         emits={
             "conversations": (
                 conversations.ConversationOpened,
@@ -77,6 +84,12 @@ def flow(workspace: Workspace) -> Flow:
             ),
             "identity": (identity.ContactPointLinked, identity.MergeSuggested),
             "outbound": (conversations.MessageRequested,),
-            "work": (assignments.WorkRequested, assignments.WorkWithdrawn, assignments.WorkReprioritised),
+            "work": (
+                assignments.WorkRequested,
+                assignments.WorkWithdrawn,
+                assignments.WorkReprioritised,
+                assignments.WorkFellSilent,
+                assignments.WorkResumed,
+            ),
         },
     )

@@ -20,7 +20,7 @@ from libs.workspace import Workspace
 from services.router.conversations.domain.conversation import ContactPoint, Conversation
 from services.router.conversations.domain.text import storable
 from services.router.conversations.identifying import Identifying, Sighting
-from services.router.conversations.timers import ReceiptsLapsed, SnoozeEnded
+from services.router.conversations.timers import ReceiptsLapsed, SilenceDue, SnoozeEnded
 
 CACHED = 1_000
 """Contact points, and conversations, that each lane keeps in memory: about 2.6 kB together with a message, twelve lanes to a process."""
@@ -128,7 +128,7 @@ class ConversationStore(Store):
         if point is not None and point.conversation_id is not None:
             yield point.conversation_id
         match item:
-            case Fired(timer=SnoozeEnded(conversation_id=name)):
+            case Fired(timer=SnoozeEnded(conversation_id=name) | SilenceDue(conversation_id=name)):
                 yield name
             case Event(data=ConversationCommand() | WorkEvent() | ClockEvent() as data):
                 yield storable(data.conversation_id)

@@ -10,6 +10,13 @@ class SnoozeEnded(Timer):
     conversation_id: str
 
 
+class SilenceDue(Timer):
+    """Nobody may have written in a held conversation for as long as its queue waits."""
+
+    name = "silence_due"
+    conversation_id: str
+
+
 class ReceiptsLapsed(Timer):
     """Receipts came for a message that nobody reported in all this time: it is not ours."""
 
@@ -19,6 +26,10 @@ class ReceiptsLapsed(Timer):
 
 def snooze_id(conversation_id: str) -> str:
     return f"snooze:{conversation_id}"
+
+
+def silence_id(conversation_id: str) -> str:
+    return f"silence:{conversation_id}"
 
 
 def receipts_id(lookup: str) -> str:

@@ -1,6 +1,7 @@
 -- Matching that learns: when work was assigned, how far its queue's rules are relaxed, and what handle times were seen.
 
 alter table work_item add column assigned_at timestamptz;
+alter table work_item add column wake_at timestamptz;
 alter table work_item add column step bigint not null default 0;
 alter table work_item add column preferred_skills jsonb;
 alter table agent_state add column given bigint not null default 0;

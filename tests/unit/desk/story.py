@@ -131,6 +131,7 @@ class Talk:
             a.WorkAssigned: {"waited_seconds": 1.5},
             a.WorkWrapping: {"until": at + timedelta(seconds=60)},
             a.WorkCompleted: {"reason": "done"},
+            a.WorkIdled: {"since": START},
             a.WorkCancelled: {"reason": "gone"},
         }  # fmt: skip
         if issubclass(kind, a.ReservationEvent):

@@ -128,11 +128,16 @@ COMMANDS: list[tuple[str, str, dict[str, Any], type[Payload], bytes]] = [
     ("snooze", "cnv_1", {"until": "2026-03-03T08:00:00+07:00"}, w.SnoozeConversation, b"cpt_1"),
     ("transfer", "cnv_1", {"queue": "billing"}, w.TransferConversation, b"cpt_1"),
     ("transfer", "cnv_1", {"agent_id": "budi"}, w.TransferConversation, b"cpt_1"),
+    ("transfer", "cnv_1", {"skill": "refund", "level": 2}, w.TransferConversation, b"cpt_1"),
+    ("transfer", "cnv_1", {"agent_id": "budi", "warm": True}, w.ConsultWork, b"support"),
     ("tags", "cnv_1", {"add": ["vip"]}, w.TagConversation, b"cpt_1"),
     ("presence", "", {"presence": "break", "reason": "makan"}, w.SetPresence, b"support"),
     ("accept", "rsv_1", {}, w.AcceptReservation, b"support"),
     ("decline", "rsv_1", {"reason": "x"}, w.DeclineReservation, b"support"),
+    ("accept", "rsv_1", {"version": 3}, w.AcceptReservation, b"support"),
     ("complete", "wki_1", {}, w.CompleteWork, b"support"),
+    ("next", "", {}, w.NextWork, b"support"),
+    ("take", "wki_1", {}, w.TakeWork, b"support"),
 ]
 
 
@@ -149,6 +154,43 @@ async def test_every_command_goes_to_the_topic_and_key_of_its_kind(
     assert record.key == key
     if command in TARGETS and TARGETS[command] != "conversation_id":
         assert getattr(event.data, TARGETS[command]) == target
+
+
+async def test_a_warm_transfer_is_about_the_holder_and_names_who_ordered_it() -> None:
+    counter = Counter(answer_within=0.0)
+    asked: dict[str, Any] = {"skill": "refund", "level": 3, "warm": True}
+    assert (await counter.ask("transfer", who=RINA, **asked)).status == 202
+    (event,) = counter.wire.events()
+    assert event.data == w.ConsultWork(
+        agent_id="ayu",
+        pool="support",
+        work_item_id="wki_cnv_1_1",
+        ordered_by="rina",
+        skill="refund",
+        level=3,
+    )
+
+
+async def test_a_warm_transfer_needs_somebody_who_holds_the_conversation() -> None:
+    counter = Counter()
+    counter.desk.say(counter.talk.work(a.WorkQueued))
+    problem = await counter.refused("transfer", agent_id="budi", warm=True)
+    assert (problem.status, problem.code) == (409, "not_held")
+    problem = await counter.refused("transfer", "cnv_9", key="k2", agent_id="budi", warm=True)
+    assert problem.status == 404
+
+
+async def test_an_agent_has_no_work_of_another_pool_taken_over() -> None:
+    problem = await Counter().refused("transfer", who=DEWI, agent_id="budi", warm=True)
+    assert (problem.status, problem.code) == (403, "other_pool")
+
+
+async def test_who_asked_for_work_is_told_which_it_is() -> None:
+    counter = Counter()
+    said = a.CommandAnswer(command_id="k1", code="ok", work_item_id="wki_7")
+    counter.wire.answer = [agent_changed("ayu", 2, said)]
+    told = await counter.ask("next", "")
+    assert json.loads(told.body)["event"]["data"]["answer"]["work_item_id"] == "wki_7"
 
 
 async def test_a_forced_assignment_goes_to_the_pool_of_the_work_and_names_who_ordered_it() -> None:
@@ -308,6 +350,9 @@ async def test_a_key_that_cannot_be_an_events_name_is_refused(key: str) -> None:
         ("snooze", {"until": "2026-03-03T08:00:00"}),
         ("transfer", {}),
         ("transfer", {"queue": "a", "agent_id": "b"}),
+        ("transfer", {"queue": "a", "warm": True}),
+        ("transfer", {"skill": "a", "level": 6}),
+        ("accept", {"version": 0}),
         ("tags", {}),
         ("tags", {"add": ["x" * 65]}),
         ("presence", {"presence": "asleep"}),

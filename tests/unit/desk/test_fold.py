@@ -236,6 +236,12 @@ WORK: list[tuple[list[tuple[type[a.WorkEvent], dict[str, Any]]], WorkState | Non
     ),
     ([(a.WorkAssigned, {"agent_id": "budi"}), (a.WorkCompleted, {"agent_id": "budi"})], None, None),
     ([(a.WorkQueued, {}), (a.WorkCancelled, {})], None, None),
+    (
+        [(a.WorkAssigned, {"agent_id": "budi"}), (a.WorkIdled, {"agent_id": "budi"})],
+        WorkState.ASSIGNED,
+        "budi",
+    ),
+    ([(a.WorkWoken, {"agent_id": "budi"})], WorkState.ASSIGNED, "budi"),
 ]
 
 
@@ -261,6 +267,54 @@ def test_an_offer_carries_its_deadline_and_a_forced_assignment_its_author() -> N
     forced = worked(talk.work(a.WorkAssigned, agent_id="budi", forced_by="rina"))
     assert forced is not None
     assert forced.forced_by == "rina"
+
+
+def offer(
+    talk: Talk, agent_id: str, kind: type[a.ReservationEvent] = a.ReservationOffered, **more: Any
+) -> Any:
+    return talk.work(kind, agent_id=agent_id, reservation_id=f"rsv_{agent_id}", **more)
+
+
+def test_work_offered_to_several_is_with_all_of_them_until_the_last_offer_ends() -> None:
+    talk = Talk()
+    events = [offer(talk, "ayu"), offer(talk, "budi")]
+    both = worked(*events)
+    assert both is not None
+    assert (both.state, both.agents, both.reservation_id) == (WorkState.OFFERED, ("ayu", "budi"), "rsv_ayu")
+    events.append(offer(talk, "ayu", a.ReservationDeclined))
+    one = worked(*events)
+    assert one is not None
+    assert (one.state, one.agents, one.reservation_id) == (WorkState.OFFERED, ("budi",), "rsv_budi")
+    assert concerned(both, one) == ("ayu", "budi")
+    events.append(offer(talk, "budi", a.ReservationExpired))
+    none = worked(*events)
+    assert none is not None
+    assert (none.state, none.agents, none.offers) == (WorkState.QUEUED, (), ())
+
+
+def test_a_consultation_leaves_the_work_with_its_holder() -> None:
+    talk = Talk()
+    events = [talk.work(a.WorkAssigned, agent_id="ayu", forced_by="rina"), offer(talk, "budi", held_by="ayu")]
+    asked = worked(*events)
+    assert asked is not None
+    assert (asked.state, asked.agent_id, asked.forced_by) == (WorkState.ASSIGNED, "ayu", "rina")
+    assert (asked.agents, asked.reservation_id) == (("ayu", "budi"), None)
+    assert granted(worked(events[0]), asked) == "budi"
+    declined = worked(*events, offer(talk, "budi", a.ReservationDeclined, held_by="ayu"))
+    assert declined is not None
+    assert (declined.agent_id, declined.offers) == ("ayu", ())
+
+
+def test_idle_work_stays_with_its_holder_and_its_offers() -> None:
+    talk = Talk()
+    events = [talk.work(a.WorkAssigned, agent_id="ayu", forced_by="rina")]
+    events += [talk.work(a.WorkIdled, agent_id="ayu"), offer(talk, "budi", held_by="ayu")]
+    idle = worked(*events)
+    assert idle is not None
+    assert (idle.idle, idle.forced_by, idle.agents) == (True, "rina", ("ayu", "budi"))
+    woken = worked(*events, talk.work(a.WorkWoken, agent_id="ayu"))
+    assert woken is not None
+    assert (woken.idle, woken.agents) == (False, ("ayu", "budi"))
 
 
 def test_whom_a_change_of_work_concerns() -> None:

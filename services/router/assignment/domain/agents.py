@@ -43,6 +43,8 @@ class AgentState:
     """The engine's turn number of the latest assignment, release or return to available: the idle order."""
     given: int = 0
     """The engine's turn number of the latest assignment."""
+    offered_turn: int = 0
+    """The highest turn number of an offer to them that has ended: numbers go on from there after a takeover."""
     idle_since: datetime | None = None
     lost_at: datetime | None = None
     resume_presence: Presence | None = None

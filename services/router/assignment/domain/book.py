@@ -4,16 +4,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from libs.contracts.vocabulary import Presence, WorkState
+from libs.contracts.vocabulary import Channel, Presence, WorkState
 from services.router.assignment.domain import fit as fitting
 from services.router.assignment.domain.agents import AgentState
+from services.router.assignment.domain.capacity import Limits
 from services.router.assignment.domain.fit import Fit
 from services.router.assignment.domain.learning import Cell, Figures, Learning
-from services.router.assignment.domain.policy import Policy
+from services.router.assignment.domain.ledger import Ledger
+from services.router.assignment.domain.policy import Mode, Policy
 from services.router.assignment.domain.roster import Group, Roster
 from services.router.assignment.domain.strategies import ORDERS, PICKS, Standing
 from services.router.assignment.domain.waiting import Line, Waiting
-from services.router.assignment.domain.work import ENDED, TAKES_CAPACITY, WorkItem
+from services.router.assignment.domain.work import ENDED, WorkItem
 
 NOTHING = Figures()
 
@@ -53,7 +55,9 @@ class Book:
         self.pending: dict[str, str] = {}
         """Reservation that stands -> work item."""
         self.roster = Roster(policy.agents.values())
-        self.waiting = Waiting(policy, self.roster.open)
+        self.by_request: list[Line] = []
+        """Lines of queues that do not offer their work by themselves: no freed agent looks at them."""
+        self.waiting = Waiting(policy, self._open)
         self.pick, order = PICKS[policy.pick], ORDERS[policy.order]
         learns = self.pick.by_fit or order.fits or order.by_target
         self.learning = Learning(policy.pool, lane, self.roster.graded, cells) if learns else None
@@ -62,14 +66,14 @@ class Book:
         self.wakes = self.admits or bool(policy.relaxations)
         """Whether waiting items may have to be looked at again though nothing else happens."""
         self._price()
-        self._open: dict[str, tuple[int, int]] = {}
+        self._shares: dict[str, tuple[int, int]] = {}
         """Available agent -> units free, capacity."""
         self._free_units = self._all_units = 0
         self.over: dict[str, int] = {}
         """Agent -> units above capacity that a forced assignment or a lowered capacity left."""
         self.turn = 0
-        self._held: dict[str, dict[str, WorkItem]] = {}
-        self._loads: dict[str, int] = {}
+        self.ledger = Ledger()
+        self._limits: dict[str, Limits] = {}
         self._saved_heartbeat: dict[str, datetime | None] = {}
         self._changed_items: dict[str, WorkItem] = {}
         self._changed_agents: dict[str, AgentState] = {}
@@ -86,10 +90,13 @@ class Book:
             else:
                 self._index(item)
         self.waiting.fill(waiting)
-        for holder in self._held:
-            self.agents.setdefault(holder, self.newcomer(holder))
-        self.turn = max((a.touched for a in self.agents.values()), default=0)
-        self.turn = max(self.turn, max((i.offer_turn for i in self.items.values()), default=0))
+        for known in self.ledger.agents():
+            self.agents.setdefault(known, self.newcomer(known))
+        turns = (
+            *(max(a.touched, a.offered_turn) for a in self.agents.values()),
+            *map(self.ledger.latest_offer, self.ledger.agents()),
+        )
+        self.turn = max(turns, default=0)
         for agent_id in self.agents:
             self.settle_over(agent_id, raised=True)
             self._place(agent_id)
@@ -101,6 +108,10 @@ class Book:
         spec = self.policy.agents.get(agent_id)
         return AgentState(self.policy.pool, agent_id, self.lane, capacity=spec.capacity if spec else 0)
 
+    def offers_itself(self, queue: str, only_agent_id: str | None) -> bool:
+        """Whether such work looks for an agent by itself; work for one agent alone always does: a person chose."""
+        return only_agent_id is not None or self.policy.mode(queue) is Mode.PUSH
+
     def next_turn(self) -> int:
         self.turn += 1
         return self.turn
@@ -109,15 +120,23 @@ class Book:
 
     def load(self, agent_id: str) -> int:
         """Units taken by what is offered to the agent, held, or wrapped up."""
-        return self._loads.get(agent_id, 0)
+        return self.ledger.load(agent_id).units
 
-    def room(self, agent_id: str) -> int:
-        return self.agents[agent_id].capacity - self.load(agent_id)
+    def limits(self, agent_id: str) -> Limits:
+        """What the agent may hold now."""
+        capacity, known = self.agents[agent_id].capacity, self._limits.get(agent_id)
+        if known is None or known.capacity != capacity:
+            spec = self.policy.agents.get(agent_id)
+            caps = spec.caps if spec else {}
+            known = self._limits[agent_id] = Limits(capacity, caps, self.policy.interruptible)
+        return known
 
-    def held_by(self, agent_id: str, *states: WorkState) -> list[WorkItem]:
-        """What makes up the load (of these states only, where given), by id."""
-        held = self._held.get(agent_id, {})
-        return [held[i] for i in sorted(held) if not states or held[i].state in states]
+    def shortage(
+        self, agent_id: str, channel: Channel, units: int, *, interrupting: bool = True
+    ) -> str | None:
+        """Why the agent has no room for one more conversation, in words; None where they have."""
+        load = self.ledger.load(agent_id)
+        return self.limits(agent_id).shortage(load, channel, units, interrupting=interrupting)
 
     def is_free(self, agent_id: str) -> bool:
         """Available, of this pool, and with room for something."""
@@ -140,9 +159,10 @@ class Book:
 
     def terms(self, line: Line) -> Iterable[Fit]:
         """The different terms on which groups must wait for the line's items."""
-        return {
-            (f.hold, f.delay): f for g in line.groups if (f := self.fit(line, g)).hold or f.delay
-        }.values()
+        if line.terms is None:
+            fits = [self.fit(line, group) for group in line.groups]
+            line.terms = list({(f.hold, f.delay): f for f in fits if f.hold or f.delay}.values())
+        return line.terms
 
     # -- changing -----------------------------------------------------------------------------------------------------
 
@@ -157,11 +177,12 @@ class Book:
             self.items[item.work_item_id] = item
             self._index(item)
         self._changed_items[item.work_item_id] = item
-        if old is not None and old.agent_id is not None and old.agent_id != item.agent_id:
-            self.settle_over(old.agent_id)
-            self._place(old.agent_id)
-        if item.agent_id is not None and item.state not in ENDED:
-            self._place(item.agent_id)
+        concerned = dict.fromkeys(
+            agent_id for it in (old, item) if it is not None for agent_id, _ in it.claims()
+        )
+        for agent_id in concerned:
+            self.settle_over(agent_id)
+            self._place(agent_id)
 
     def put_agent(self, agent: AgentState) -> None:
         before = self.agents.get(agent.agent_id)
@@ -189,7 +210,7 @@ class Book:
 
     def settle_over(self, agent_id: str, *, raised: bool = False) -> None:
         """What is above capacity is let stand where it was forced (`raised`), and never grows by itself."""
-        above = max(0, -self.room(agent_id))
+        above = max(0, self.load(agent_id) - self.agents[agent_id].capacity)
         allowed = above if raised else min(above, self.over.get(agent_id, 0))
         if allowed:
             self.over[agent_id] = allowed
@@ -206,23 +227,25 @@ class Book:
         self._changed_agents.clear()
         return changes
 
+    def _open(self, line: Line) -> None:
+        if self.offers_itself(line.needs.queues[0], line.needs.only_agent_id):
+            self.roster.open(line)
+        else:
+            self.by_request.append(line)
+
     def _index(self, item: WorkItem) -> None:
         if item.state is WorkState.QUEUED:
             self.waiting.add(item)
-        if item.state in TAKES_CAPACITY and item.agent_id is not None:
-            self._held.setdefault(item.agent_id, {})[item.work_item_id] = item
-            self._loads[item.agent_id] = self.load(item.agent_id) + item.units
-        if item.state is WorkState.OFFERED and item.reservation_id is not None:
-            self.pending[item.reservation_id] = item.work_item_id
+        self.ledger.add(item)
+        for reservation in item.reservations:
+            self.pending[reservation.reservation_id] = item.work_item_id
 
     def _unindex(self, item: WorkItem) -> None:
         if item.state is WorkState.QUEUED:
             self.waiting.remove(item)
-        if item.state in TAKES_CAPACITY and item.agent_id is not None:
-            del self._held[item.agent_id][item.work_item_id]
-            self._loads[item.agent_id] -= item.units
-        if item.state is WorkState.OFFERED and item.reservation_id is not None:
-            del self.pending[item.reservation_id]
+        self.ledger.remove(item)
+        for reservation in item.reservations:
+            del self.pending[reservation.reservation_id]
 
     def learn(self, now: datetime) -> list[Line]:
         """Let new figures count when their period has come: the lines for which somebody may now be free."""
@@ -248,25 +271,21 @@ class Book:
                 line.best = None
 
     def _place(self, agent_id: str) -> None:
-        agent, room = self.agents[agent_id], self.room(agent_id)
+        agent, load = self.agents[agent_id], self.ledger.load(agent_id)
         available = agent.listed and agent.presence is Presence.AVAILABLE
-        self._count(agent_id, max(0, room) if available else 0, agent.capacity if available else 0)
-        if not available or room <= 0:
+        room = max(0, agent.capacity - load.units)
+        self._count(agent_id, room if available else 0, agent.capacity if available else 0)
+        if not available or not self.limits(agent_id).may_fit_more(load):
             self.roster.place(agent_id, None)
             return
-        offers = (i.offer_turn for i in self._held.get(agent_id, {}).values() if i.state is WorkState.OFFERED)
-        offered = max(offers, default=0)
-        standing = Standing(
-            agent_id,
-            max(agent.touched, offered),
-            max(agent.given, offered),
-            self.load(agent_id),
-            agent.capacity,
+        offered = self.ledger.latest_offer(agent_id)
+        touched, given = max(agent.touched, offered), max(agent.given, offered)
+        self.roster.place(
+            agent_id, self.pick.key(Standing(agent_id, touched, given, load.units, agent.capacity))
         )
-        self.roster.place(agent_id, self.pick.key(standing))
 
     def _count(self, agent_id: str, free: int, capacity: int) -> None:
-        was_free, was_capacity = self._open.get(agent_id, (0, 0))
+        was_free, was_capacity = self._shares.get(agent_id, (0, 0))
         self._free_units += free - was_free
         self._all_units += capacity - was_capacity
-        self._open[agent_id] = free, capacity
+        self._shares[agent_id] = free, capacity

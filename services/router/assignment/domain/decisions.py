@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from services.router.assignment.domain.agents import AgentState
 from services.router.assignment.domain.inputs import Lapse
-from services.router.assignment.domain.work import WorkItem
+from services.router.assignment.domain.work import Reservation, WorkItem
 
 
 class Ending(StrEnum):
@@ -34,6 +34,17 @@ class Code(StrEnum):
     FORBIDDEN = "forbidden"
     OFFLINE = "offline"
     ENDED = "ended"
+    STALE = "stale"
+    NOTHING_WAITING = "nothing_waiting"
+    NOT_AVAILABLE = "not_available"
+    FULL = "full"
+    TAKEN = "taken"
+    NOT_FOR_YOU = "not_for_you"
+    NOT_MANUAL = "not_manual"
+    ALREADY_THEIRS = "already_theirs"
+    ALREADY_OFFERED = "already_offered"
+    NOBODY_FREE = "nobody_free"
+    INVALID = "invalid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,8 @@ class Answer:
     command_id: str
     code: Code
     text: str = ""
+    work_item_id: str | None = None
+    """What the command gave the agent."""
 
 
 class Candidate(NamedTuple):
@@ -81,6 +94,7 @@ class Queued(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Offered(Fact):
+    reservation: Reservation
     explanation: Explanation
 
 
@@ -98,6 +112,23 @@ class Assigned(Fact):
     explanation: Explanation
     reservation_id: str | None = None
     forced_by: str | None = None
+    taken_over_from: str | None = None
+    """Who held it and asked this agent to take it over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Idled(Fact):
+    """The holder keeps the work, and its units are free."""
+
+    agent_id: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Woken(Fact):
+    """The work takes its holder's units again, above their capacity if need be."""
+
+    agent_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,5 +180,5 @@ class Ignored:
     reason: str
 
 
-WorkFact = Queued | Offered | ReservationEnded | Assigned | Wrapping | Completed | Cancelled
+WorkFact = Queued | Offered | ReservationEnded | Assigned | Idled | Woken | Wrapping | Completed | Cancelled
 Decision = WorkFact | AgentChange | Remind | Forget | Ignored

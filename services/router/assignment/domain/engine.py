@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import assert_never
 
-from services.router.assignment.domain import presence, requests, reservations
+from services.router.assignment.domain import presence, pulling, requests, reservations, transfers
 from services.router.assignment.domain.agents import AgentState
 from services.router.assignment.domain.book import Book, Changes
 from services.router.assignment.domain.decisions import Code, Decision
@@ -12,17 +12,22 @@ from services.router.assignment.domain.inputs import (
     Accept,
     Command,
     Complete,
+    Consult,
     Decline,
     DeclineLapsed,
+    FallSilent,
     ForceAssign,
     GraceEnded,
     Heartbeat,
     Input,
+    Next,
     PresenceLapsed,
     Reprioritise,
     Request,
     ReservationLapsed,
+    Resume,
     SetPresence,
+    Take,
     WaitLapsed,
     Withdraw,
     WrapUpEnded,
@@ -86,7 +91,20 @@ class Engine:
                 requests.withdraw(step, what)
             case Reprioritise():
                 requests.reprioritise(step, what)
-            case SetPresence() | Accept() | Decline() | Complete() | ForceAssign():
+            case FallSilent():
+                requests.fall_silent(step, what)
+            case Resume():
+                requests.resume(step, what)
+            case (
+                SetPresence()
+                | Accept()
+                | Decline()
+                | Complete()
+                | Next()
+                | Take()
+                | Consult()
+                | ForceAssign()
+            ):
                 self._command(step, what)
             case Heartbeat():
                 presence.heartbeat(step, what)
@@ -119,6 +137,12 @@ class Engine:
                 reservations.decline(step, what)
             case Complete():
                 reservations.complete(step, what)
+            case Next():
+                pulling.next_work(step, what)
+            case Take():
+                pulling.take(step, what)
+            case Consult():
+                transfers.consult(step, what)
             case ForceAssign():
                 reservations.force_assign(step, what)
             case _:

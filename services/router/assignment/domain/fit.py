@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from libs.contracts.vocabulary import Channel
 from services.router.assignment.domain.learning import Figures
 from services.router.assignment.domain.policy import AT_ONCE, Policy
 from services.router.assignment.domain.roster import Group, Roster
@@ -104,7 +105,7 @@ def price_groups(roster: Roster, figures: Figures) -> None:
     for group in roster.groups:
         group.price = 0.0
     for (queue, skills), asked in figures.demand.items():
-        serving = roster.serving(Requirement((queue,), skills, 1, None))
+        serving = roster.serving(Requirement((queue,), skills, Channel.UNKNOWN, 0, None))
         able = sum(group.size for group in serving)
         for group in serving:
             group.price += asked / able

@@ -23,6 +23,8 @@ class Request:
     last_agent_id: str | None = None
     only_agent_id: str | None = None
     excluded_agent_ids: tuple[str, ...] = ()
+    reason: str = "requested"
+    """Why it is wanted now, as the queue is told: `requested`, `transferred`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,22 @@ class Reprioritise:
 
 
 @dataclass(frozen=True, slots=True)
+class FallSilent:
+    """Nobody has written in the conversation since `since`, and its queue lets such work go. `agent_id` held it then."""
+
+    work_item_id: str
+    agent_id: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """The customer wrote in a conversation that had fallen silent."""
+
+    work_item_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class AgentInput:
     """A command that is answered with an agent.changed, under `command_id`."""
 
@@ -58,6 +76,8 @@ class SetPresence(AgentInput):
 @dataclass(frozen=True, slots=True)
 class Accept(AgentInput):
     reservation_id: str
+    version: int | None = None
+    """The work item's version that the agent decided on; None asks for no comparison."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +89,28 @@ class Decline(AgentInput):
 @dataclass(frozen=True, slots=True)
 class Complete(AgentInput):
     work_item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Next(AgentInput):
+    """The first waiting item of a pull queue that the agent can take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Take(AgentInput):
+    """A named item of a manual queue."""
+
+    work_item_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Consult(AgentInput):
+    """Offer what `agent_id` holds to another, who is named or must have the skills; the holder keeps it until they accept."""
+
+    work_item_id: str
+    ordered_by: str
+    to_agent_id: str | None = None
+    skills: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,5 +158,5 @@ class WaitLapsed:
 
 
 Lapse = ReservationLapsed | PresenceLapsed | GraceEnded | WrapUpEnded | DeclineLapsed | WaitLapsed
-Command = SetPresence | Accept | Decline | Complete | ForceAssign
-Input = Request | Withdraw | Reprioritise | Command | Heartbeat | Lapse
+Command = SetPresence | Accept | Decline | Complete | Next | Take | Consult | ForceAssign
+Input = Request | Withdraw | Reprioritise | FallSilent | Resume | Command | Heartbeat | Lapse

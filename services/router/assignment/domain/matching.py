@@ -40,6 +40,14 @@ def best_agent(book: Book, item: WorkItem, now: datetime) -> str | None:
             return known
     if item.only_agent_id is not None:
         return None
+    beside = _first_agent(book, item, line, now, interrupting=False)
+    if beside is None and book.policy.interruptible:
+        return _first_agent(book, item, line, now, interrupting=True)
+    return beside
+
+
+def _first_agent(book: Book, item: WorkItem, line: Line, now: datetime, *, interrupting: bool) -> str | None:
+    """The pick's first of those who have room; with `interrupting` also of those who would put other work aside."""
     best: tuple[int, float, AgentKey] | None = None
     at = micros(now)
     for group in line.live:
@@ -51,7 +59,9 @@ def best_agent(book: Book, item: WorkItem, now: datetime) -> str | None:
             if best is not None and score >= best:
                 break
             agent_id = key[-1]
-            if book.room(agent_id) >= item.units and not item.not_for(agent_id):
+            if item.not_for(agent_id):
+                continue
+            if book.shortage(agent_id, item.channel, item.units, interrupting=interrupting) is None:
                 best = score
                 break
     return best[-1][-1] if best else None
@@ -61,14 +71,21 @@ def best_item(book: Book, agent_id: str, now: datetime) -> Found | None:
     """What a free agent should get next: the first, as they see it, of all that they can take."""
     if not book.is_free(agent_id):
         return None
-    group, room, at, best = book.roster.group(agent_id), book.room(agent_id), micros(now), None
+    group, at, best = book.roster.group(agent_id), micros(now), None
     for line in book.roster.lines_for(agent_id):
-        if line.keys and line.needs.units <= room:
+        if line.keys and book.shortage(agent_id, line.needs.channel, line.needs.units) is None:
             fit = book.fit(line, group) if group is not None else None
             found = _first(book, agent_id, line, fit, at)
             if found is not None and (best is None or found < best):
                 best = found
     return best
+
+
+def first_of(book: Book, agent_id: str, line: Line, now: datetime) -> Found | None:
+    """The first item of a line that the agent may have now, room apart."""
+    group = book.roster.group(agent_id)
+    fit = book.fit(line, group) if group is not None else None
+    return _first(book, agent_id, line, fit, micros(now))
 
 
 def value(book: Book, line: Line, key: WaitingKey, fit: Fit | None, at: int) -> Value:
@@ -85,6 +102,14 @@ def rejection(book: Book, item: WorkItem, agent_id: str, now: datetime) -> str |
     if group is None or agent_id not in book.agents:
         return f"not in pool {book.policy.pool}"
     return _rejection(book, item, line, group, agent_id, now)
+
+
+def candidate(book: Book, item: WorkItem, agent_id: str, now: datetime) -> Candidate:
+    """One agent as an explanation names them."""
+    line, group = book.waiting.line_of(item), book.roster.group(agent_id)
+    rejected = rejection(book, item, agent_id, now)
+    score = _score(book, line, group, agent_id, now) if group is not None and rejected is None else ()
+    return Candidate(agent_id, rejected, score)
 
 
 def explain(
@@ -119,8 +144,8 @@ def wakes_at(book: Book, item: WorkItem, now: datetime) -> datetime | None:
         item.waiting_since + relaxation.after
         for relaxation in book.policy.relaxations.get(item.queue, ())[item.step : item.step + 1]
     ]
-    if book.admits:
-        line, at = book.waiting.line_of(item), micros(now)
+    if book.admits and item.only_agent_id is None:
+        line, at = book.waiting.place_of(item), micros(now)
         later = [
             moment
             for terms in book.terms(line)
@@ -155,15 +180,15 @@ def _behind(book: Book, key: WaitingKey, at: int) -> int:
     due = micros(due_at(book.items[key.work_item_id]))
     if at <= due:
         return 0
-    guard = key.since + GUARD * (due - key.since)
-    return behind // MICROSECOND if at < guard else -(book.GUARDED)
+    target = due - key.since
+    return int(behind * target) if at < key.since + GUARD * target else -book.GUARDED
 
 
 def _can_take(book: Book, agent_id: str, item: WorkItem, line: Line) -> bool:
     return (
         book.is_free(agent_id)
-        and book.room(agent_id) >= item.units
         and not item.not_for(agent_id)
+        and book.shortage(agent_id, item.channel, item.units) is None
         and book.roster.serves(agent_id, line)
     )
 
@@ -202,12 +227,12 @@ def _rejection(
         return "excluded"
     if agent.presence is not Presence.AVAILABLE:
         return f"{agent.presence} ({agent.reason})" if agent.reason else str(agent.presence)
-    load = book.load(agent_id)
-    if load + item.units > agent.capacity:
-        taken = f"capacity {load}/{agent.capacity}"
-        return f"{taken}, {item.units} needed" if item.units > 1 else taken
+    if (short := book.shortage(agent_id, item.channel, item.units)) is not None:
+        return short
     if item.declined and agent_id in item.declined:
         return f"declined {max(0, int((now - item.declined[agent_id]).total_seconds()))} s ago"
+    if item.not_for(agent_id):
+        return "holds it" if item.agent_id == agent_id else "offered already"
     if book.admits and item.only_agent_id is None and agent_id != item.last_agent_id:
         fit = book.fit(line, group)
         left = _admitted_from(book, item, fit) - micros(now)

@@ -115,7 +115,7 @@ def grace_ended(step: Step, ended: GraceEnded) -> None:
         again = step.now + step.policy.grace
         step.remind(f"grace/{step.policy.pool}/{agent.agent_id}", again, ended)
         return
-    for item in sorted(step.book.held_by(agent.agent_id, WorkState.ASSIGNED), key=step.book.waiting.key):
+    for item in sorted(step.book.ledger.held(agent.agent_id, WorkState.ASSIGNED), key=step.book.waiting.key):
         step.give_back(item, max(step.at, ends_at), "agent_lost")
 
 

@@ -7,7 +7,7 @@ from services.router.assignment.domain.step import Step
 
 
 def reconcile(step: Step) -> None:
-    """Agents who left give their work back; those who came or changed are told; everything that waits is matched anew.
+    """Agents who left give their work back; those who came or changed are told; whatever waits beside free agents is matched.
 
     With an unchanged workspace this decides nothing. A capacity below the load takes nothing away: the agent gets no
     more until there is room. Work of a queue that is gone waits, explained, until the queue is back or it is withdrawn.
@@ -24,12 +24,20 @@ def reconcile(step: Step) -> None:
         elif agent.capacity != spec.capacity:
             step.change_agent(agent_id, capacity=spec.capacity)
             book.settle_over(agent_id, raised=True)
+    for item in list(book.items.values()):
+        # The release before this one kept an offer in columns of its own; what it wrote while both ran has none here.
+        if item.state is WorkState.OFFERED and not item.reservations:
+            step.take_back(item, "offer_lost")
     for work_item_id in list(book.waiting.in_order()):
         item = book.items[work_item_id]
         if item.only_agent_id is not None and item.only_agent_id not in policy.agents:
             item = replace(item, only_agent_id=None)
             book.put_item(item)
-        step.loosen(item)
+            step.loosen(item)
+        step.watch(item)
+    for line in book.waiting.open_lines():
+        for key in line.keys:
+            step.loosen(book.items[key.work_item_id])
 
 
 def _remove(step: Step, agent_id: str) -> None:
@@ -48,7 +56,7 @@ def _remove(step: Step, agent_id: str) -> None:
     step.forget(f"presence/{pool}/{agent_id}")
     step.forget(f"grace/{pool}/{agent_id}")
     step.rescind_offers(agent_id, step.now, "agent_removed")
-    for item in sorted(book.held_by(agent_id, WorkState.ASSIGNED), key=step.book.waiting.key):
+    for item in sorted(step.book.ledger.held(agent_id, WorkState.ASSIGNED), key=step.book.waiting.key):
         step.give_back(item, step.now, "agent_removed")
-    for item in book.held_by(agent_id, WorkState.WRAPPING):
+    for item in book.ledger.held(agent_id, WorkState.WRAPPING):
         step.complete(item, step.now, "agent_removed")

@@ -3,8 +3,14 @@
 from dataclasses import replace
 
 from libs.contracts.vocabulary import WorkState
-from services.router.assignment.domain.decisions import Ending
-from services.router.assignment.domain.inputs import Reprioritise, Request, WaitLapsed, Withdraw
+from services.router.assignment.domain.inputs import (
+    FallSilent,
+    Reprioritise,
+    Request,
+    Resume,
+    WaitLapsed,
+    Withdraw,
+)
 from services.router.assignment.domain.step import Step
 from services.router.assignment.domain.work import WorkItem
 
@@ -39,7 +45,7 @@ def request(step: Step, asked: Request) -> None:
             version=0,
             changed_at=step.at,
         ),
-        "requested",
+        asked.reason,
         note,
     )
 
@@ -53,12 +59,11 @@ def withdraw(step: Step, asked: Withdraw) -> None:
         case WorkState.QUEUED:
             step.cancel(item, step.at, asked.reason)
         case WorkState.OFFERED:
-            item = step.end_offer(item, Ending.RESCINDED, step.at, asked.reason)
-            step.cancel(item, step.at, asked.reason)
+            step.cancel(step.rescind(item, step.at, asked.reason), step.at, asked.reason)
         case WorkState.ASSIGNED if asked.wrap_up and step.policy.wrap_up.get(item.queue):
-            step.wrap(item, step.at)
+            step.wrap(step.rescind(item, step.at, asked.reason), step.at)
         case WorkState.ASSIGNED:
-            step.complete(item, step.at, asked.reason)
+            step.complete(step.rescind(item, step.at, asked.reason), step.at, asked.reason)
         case _:
             step.ignore("already_ended")
 
@@ -94,3 +99,22 @@ def wait_lapsed(step: Step, lapsed: WaitLapsed) -> None:
         return
     step.relax(item)
     step.loosen(step.book.items[lapsed.work_item_id])
+
+
+def fall_silent(step: Step, asked: FallSilent) -> None:
+    """The holder's presence stays; what they have room for now is theirs."""
+    item = step.book.items.get(asked.work_item_id)
+    if item is None or item.state is not WorkState.ASSIGNED or item.agent_id != asked.agent_id:
+        step.ignore("not_held")
+    elif item.released:
+        step.ignore("already_idle")
+    else:
+        step.idle(item, step.at, asked.since)
+
+
+def resume(step: Step, asked: Resume) -> None:
+    item = step.book.items.get(asked.work_item_id)
+    if item is None or item.state is not WorkState.ASSIGNED or not item.released:
+        step.ignore("not_idle")
+    else:
+        step.wake(item, step.at)

@@ -7,7 +7,7 @@ longer standing when the accept is read has ended, and says how.
 from dataclasses import replace
 
 from libs.contracts.vocabulary import Presence, WorkState
-from services.router.assignment.domain.decisions import Candidate, Code, Ending, Explanation
+from services.router.assignment.domain.decisions import Candidate, Code, Ending
 from services.router.assignment.domain.inputs import (
     Accept,
     Complete,
@@ -19,7 +19,7 @@ from services.router.assignment.domain.inputs import (
 from services.router.assignment.domain.matching import rejection
 from services.router.assignment.domain.presence import enter, hear
 from services.router.assignment.domain.step import Step
-from services.router.assignment.domain.work import WorkItem
+from services.router.assignment.domain.work import Reservation, WorkItem
 
 ENDED_AS = {
     Ending.ACCEPTED: Code.OK,
@@ -31,40 +31,49 @@ ENDED_AS = {
 
 def accept(step: Step, asked: Accept) -> None:
     hear(step, asked.agent_id)
-    item = _offered(step, asked)
-    if item is None:
+    found = _offered(step, asked)
+    if found is None:
         _answer_for_ended(step, asked, wanted=Ending.ACCEPTED)
-    elif item.expires_at is not None and step.at >= item.expires_at:
+        return
+    item, offer = found
+    if step.at >= offer.expires_at:
         step.answer(asked.agent_id, asked.command_id, Code.EXPIRED, "the offer has expired")
+    elif asked.version not in (None, item.version):
+        text = f"the work is at version {item.version}"
+        step.answer(asked.agent_id, asked.command_id, Code.STALE, text)
     else:
-        step.accept(item, step.at)
+        step.accept(item, offer, step.at)
         step.answer(asked.agent_id, asked.command_id, Code.OK)
 
 
 def decline(step: Step, asked: Decline) -> None:
     hear(step, asked.agent_id)
-    item = _offered(step, asked)
-    if item is None:
+    found = _offered(step, asked)
+    if found is None:
         _answer_for_ended(step, asked, wanted=Ending.DECLINED)
         return
-    item = step.end_offer(item, Ending.DECLINED, step.at, asked.reason)
-    _not_again(step, item, asked.agent_id)
+    item = step.end_offer(*found, Ending.DECLINED, step.at, asked.reason)
+    if item.agent_id is None:
+        _not_again(step, item, asked.agent_id)
     step.answer(asked.agent_id, asked.command_id, Code.OK)
 
 
 def reservation_lapsed(step: Step, lapsed: ReservationLapsed) -> None:
     item = step.book.items.get(step.book.pending.get(lapsed.reservation_id, ""))
-    if item is None or item.expires_at is None or item.agent_id is None:
+    offer = _named(item, lapsed.reservation_id)
+    if item is None or offer is None:
         step.ignore("already_ended")
         return
-    agent_id, expired_at = item.agent_id, item.expires_at
-    item = step.end_offer(item, Ending.EXPIRED, expired_at)
+    agent_id, expired_at = offer.agent_id, offer.expires_at
+    item = step.end_offer(item, offer, Ending.EXPIRED, expired_at)
     if step.now - expired_at > step.policy.notice:
         return
+    consulted = item.agent_id is not None
     if step.policy.missed_becomes_busy:
-        _for_anybody(step, item)
+        if not consulted:
+            _for_anybody(step, item)
         enter(step, agent_id, Presence.BUSY, "missed", expired_at)
-    else:
+    elif not consulted:
         _not_again(step, item, agent_id)
 
 
@@ -83,7 +92,7 @@ def decline_lapsed(step: Step, lapsed: DeclineLapsed) -> None:
 def complete(step: Step, asked: Complete) -> None:
     hear(step, asked.agent_id)
     item = step.book.items.get(asked.work_item_id)
-    if item is not None and item.agent_id == asked.agent_id:
+    if item is not None and any(agent_id == asked.agent_id for agent_id, _ in item.claims()):
         if item.state is WorkState.WRAPPING:
             step.complete(item, step.at, "completed")
             step.answer(asked.agent_id, asked.command_id, Code.OK)
@@ -105,15 +114,10 @@ def force_assign(step: Step, asked: ForceAssign) -> None:
         step.answer(agent_id, asked.command_id, *(refused or (Code.UNKNOWN_WORK,)))
         return
     if item.state is not WorkState.ASSIGNED or item.agent_id != agent_id:
-        if item.state is WorkState.OFFERED:
-            item = step.end_offer(item, Ending.RESCINDED, step.at, "forced")
+        item = step.rescind(item, step.at, "forced")
         overruled = Candidate(agent_id, rejection(book, item, agent_id, step.now))
-        policy, note = step.policy, f"forced by {asked.ordered_by}"
-        explanation = Explanation(
-            policy.pool, policy.version, policy.strategy, agent_id, (overruled,), 1, note
-        )
+        explanation = step.because(agent_id, f"forced by {asked.ordered_by}", overruled)
         step.assign(item, agent_id, step.at, explanation, forced_by=asked.ordered_by)
-        book.settle_over(agent_id, raised=True)
     step.answer(agent_id, asked.command_id, Code.OK)
 
 
@@ -129,10 +133,16 @@ def _why_not_by_force(step: Step, asked: ForceAssign, item: WorkItem | None) -> 
     return None
 
 
-def _offered(step: Step, asked: Accept | Decline) -> WorkItem | None:
-    """The item whose standing reservation it is, offered to this very agent."""
+def _offered(step: Step, asked: Accept | Decline) -> tuple[WorkItem, Reservation] | None:
+    """The item and its standing reservation, where that is of this very agent."""
     item = step.book.items.get(step.book.pending.get(asked.reservation_id, ""))
-    return item if item is not None and item.agent_id == asked.agent_id else None
+    offer = _named(item, asked.reservation_id)
+    return (item, offer) if item and offer and offer.agent_id == asked.agent_id else None
+
+
+def _named(item: WorkItem | None, reservation_id: str) -> Reservation | None:
+    offers = item.reservations if item is not None else ()
+    return next((r for r in offers if r.reservation_id == reservation_id), None)
 
 
 def _answer_for_ended(step: Step, asked: Accept | Decline, wanted: Ending) -> None:

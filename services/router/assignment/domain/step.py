@@ -16,23 +16,26 @@ from services.router.assignment.domain.decisions import (
     Answer,
     Assigned,
     Cancelled,
+    Candidate,
     Code,
     Completed,
     Decision,
     Ending,
     Explanation,
     Forget,
+    Idled,
     Ignored,
     Offered,
     Queued,
     Remind,
     ReservationEnded,
+    Woken,
     Wrapping,
 )
 from services.router.assignment.domain.inputs import Lapse, ReservationLapsed, WaitLapsed, WrapUpEnded
 from services.router.assignment.domain.matching import best_agent, best_item, explain, value, wakes_at
 from services.router.assignment.domain.strategies import WaitingKey, micros
-from services.router.assignment.domain.work import TRANSITIONS, Move, WorkItem
+from services.router.assignment.domain.work import TRANSITIONS, Move, Reservation, WorkItem
 
 
 class Step:
@@ -50,6 +53,8 @@ class Step:
         self._loose: dict[str, str] = {}
         """Waiting items to be matched -> why they are back, where that must be told if nobody takes them; else empty."""
         self._freed: dict[str, None] = {}
+        self._offered: dict[str, None] = {}
+        """Items that were offered to a first agent in this step."""
 
         if book.learning is not None:
             for line in book.learn(now):
@@ -65,8 +70,11 @@ class Step:
         """Publish the agent's state at the end of this step."""
         self._changed.setdefault(agent_id, None)
 
-    def answer(self, agent_id: str, command_id: str, code: Code, text: str = "") -> None:
-        self._changed[agent_id] = Answer(command_id, code, text)
+    def answer(
+        self, agent_id: str, command_id: str, code: Code, text: str = "", *, gave: str | None = None
+    ) -> None:
+        """`gave` is the work item that the command gave the agent."""
+        self._changed[agent_id] = Answer(command_id, code, text, gave)
 
     def remind(self, id: str, due: datetime, lapse: Lapse) -> None:
         self.decisions.append(Remind(id, due, lapse))
@@ -84,42 +92,76 @@ class Step:
         if self.book.learning is not None:
             self.book.learning.asked((item.queue, tuple(sorted(item.skills.items()))))
         item = self._relaxed(item)
-        chosen = best_agent(self.book, item, self.now)
-        explanation = explain(self.book, item, self.now, chosen, note)
+        chosen = self._match(item)
+        explanation = self._explain(item, chosen, note)
         item = self._next(item, None, self.at)
         self.decisions.append(Queued(item, reason, explanation))
         if chosen:
             self._give(item, chosen, explanation)
         else:
-            self._watch(item)
+            self.watch(item)
 
-    def end_offer(self, item: WorkItem, ending: Ending, at: datetime, reason: str | None = None) -> WorkItem:
-        """Declined, expired or rescinded: the item is back in its place, the agent's units are free again."""
-        agent_id, reservation = _of(item.agent_id), _of(item.reservation_id)
-        item = self._next(item, Move.RETURN, at, agent_id=None, reservation_id=None, expires_at=None)
-        self.decisions.append(ReservationEnded(item, reservation, agent_id, ending, reason))
-        self.forget(f"reservation/{reservation}")
-        self.remember(agent_id, reservation, ending)
-        self._loose[item.work_item_id] = ending.value
-        self._free(agent_id)
+    def end_offer(
+        self, item: WorkItem, offer: Reservation, ending: Ending, at: datetime, reason: str | None = None
+    ) -> WorkItem:
+        """Declined, expired or rescinded: the agent's units are free again.
+
+        Once no offer stands, work that nobody holds is back in its place; held work stays with its holder, who is told.
+        """
+        left = item.without(offer.reservation_id)
+        back = item.state is WorkState.OFFERED and not left
+        item = self._next(item, Move.RETURN if back else None, at, reservations=left)
+        self._ended(item, offer, ending, reason)
+        if back:
+            self._loose[item.work_item_id] = ending.value
+        if item.agent_id is not None:
+            self.tell(item.agent_id)
+        self._free(offer.agent_id)
+        return item
+
+    def rescind(self, item: WorkItem, at: datetime, reason: str) -> WorkItem:
+        """Take back every standing offer of an item."""
+        for offer in item.reservations:
+            item = self.end_offer(item, offer, Ending.RESCINDED, at, reason)
         return item
 
     def rescind_offers(self, agent_id: str, at: datetime, reason: str) -> None:
         """Nobody waits for the lease of an agent who is known not to be there."""
-        for item in self.book.held_by(agent_id, WorkState.OFFERED):
-            self.end_offer(item, Ending.RESCINDED, at, reason)
+        for item in self.book.ledger.offered(agent_id):
+            offer = item.offer_to(agent_id)
+            if offer is not None:
+                self.end_offer(item, offer, Ending.RESCINDED, at, reason)
 
-    def accept(self, item: WorkItem, at: datetime) -> None:
-        agent_id, reservation = _of(item.agent_id), _of(item.reservation_id)
+    def accept(self, item: WorkItem, offer: Reservation, at: datetime) -> None:
+        """The first to accept has it: the offer becomes an assignment, offers to others are rescinded at once."""
         item = self._next(item, None, at)
-        self.decisions.append(ReservationEnded(item, reservation, agent_id, Ending.ACCEPTED))
-        self.forget(f"reservation/{reservation}")
-        self.remember(agent_id, reservation, Ending.ACCEPTED)
-        note = f"accepted reservation {reservation}"
-        explanation = Explanation(
-            self.policy.pool, self.policy.version, self.policy.strategy, agent_id, (), 1, note
-        )
-        self.assign(item, agent_id, at, explanation, reservation=reservation)
+        self._ended(item, offer, Ending.ACCEPTED)
+        for other in item.reservations:
+            if other is not offer:
+                item = self.end_offer(item, other, Ending.RESCINDED, at, "taken")
+        note = f"accepted reservation {offer.reservation_id}"
+        explanation = self.because(offer.agent_id, note)
+        self.assign(item, offer.agent_id, at, explanation, reservation=offer.reservation_id)
+
+    def because(self, agent_id: str, note: str, *candidates: Candidate) -> Explanation:
+        """Why an agent gets work that no strategy gave them."""
+        policy = self.policy
+        return Explanation(policy.pool, policy.version, policy.strategy, agent_id, candidates, 1, note)
+
+    def offer(self, item: WorkItem, agent_id: str, explanation: Explanation) -> WorkItem:
+        """Reserve the item for the agent until the lease ends; besides the offers of it that stand."""
+        number = item.offers + 1
+        name = reservation_id(WorkItemId(item.work_item_id), number)
+        expires_at = max(self.now, item.changed_at) + self.policy.reservation_lease
+        offer = Reservation(name, agent_id, expires_at, self.book.next_turn())
+        offers = (*item.reservations, offer)
+        item = self._next(item, Move.OFFER, self.now, reservations=offers, offers=number)
+        self.decisions.append(Offered(item, offer, explanation))
+        self.remind(f"reservation/{name}", expires_at, ReservationLapsed(name))
+        if self.policy.interruptible:
+            self.book.settle_over(agent_id, raised=True)
+        self.tell(agent_id)
+        return item
 
     def assign(
         self,
@@ -137,12 +179,15 @@ class Step:
             Move.ASSIGN,
             at,
             agent_id=agent_id,
-            reservation_id=None,
-            expires_at=None,
+            reservations=(),
+            released=False,
             assigned_at=max(at, item.changed_at),
         )
         self._loose.pop(item.work_item_id, None)
-        self.decisions.append(Assigned(item, agent_id, explanation, reservation, forced_by))
+        taken_over_from = previous if reservation else None
+        self.decisions.append(Assigned(item, agent_id, explanation, reservation, forced_by, taken_over_from))
+        if forced_by or self.policy.interruptible:
+            self.book.settle_over(agent_id, raised=True)
         self.touch(agent_id, item.changed_at, given=True)
         if previous is not None and previous != agent_id:
             self.touch(previous, item.changed_at)
@@ -151,19 +196,41 @@ class Step:
     def give_back(self, item: WorkItem, at: datetime, reason: str) -> None:
         """Take assigned work from an agent who is gone; its customer has waited since the first request."""
         holder = _of(item.agent_id)
-        item = self._next(item, Move.RETURN, at, agent_id=None, last_agent_id=holder)
-        chosen = best_agent(self.book, item, self.now)
-        self.decisions.append(Queued(item, reason, explain(self.book, item, self.now, chosen)))
+        item = self.rescind(item, at, reason)
+        item = self._next(item, Move.RETURN, at, agent_id=None, last_agent_id=holder, released=False)
+        self.decisions.append(Queued(item, reason, self._explain(item, self._match(item))))
         self._loose[item.work_item_id] = ""
         self._free(holder)
+
+    def take_back(self, item: WorkItem, reason: str) -> None:
+        """Put an item of which it is not known to whom it is offered back into its place."""
+        item = self._next(item, Move.RETURN, self.now, agent_id=None, reservations=())
+        self.decisions.append(Queued(item, reason, self._explain(item, self._match(item))))
+        self.loosen(item)
 
     def wrap(self, item: WorkItem, at: datetime) -> None:
         holder = _of(item.agent_id)
         self._learn(item, at)
         until = max(at, item.changed_at) + self.policy.wrap_up[item.queue]
-        item = self._next(item, Move.WRAP, at, wrap_until=until)
+        released = item.released or item.queue in self.policy.wrap_up_releases
+        item = self._next(item, Move.WRAP, at, wrap_until=until, released=released)
         self.decisions.append(Wrapping(item, holder, until))
         self.remind(f"wrap-up/{item.work_item_id}", until, WrapUpEnded(item.work_item_id))
+        self._free(holder)
+
+    def idle(self, item: WorkItem, at: datetime, since: datetime) -> None:
+        """The holder's units are free until the customer writes again."""
+        holder = _of(item.agent_id)
+        item = self._next(item, None, at, released=True)
+        self.decisions.append(Idled(item, holder, since))
+        self._free(holder)
+
+    def wake(self, item: WorkItem, at: datetime) -> None:
+        """The units are taken again, above the capacity if need be: the customer is not sent to somebody else."""
+        holder = _of(item.agent_id)
+        item = self._next(item, None, at, released=False)
+        self.book.settle_over(holder, raised=True)
+        self.decisions.append(Woken(item, holder))
         self.tell(holder)
 
     def complete(self, item: WorkItem, at: datetime, reason: str) -> None:
@@ -172,7 +239,7 @@ class Step:
             self.forget(f"wrap-up/{item.work_item_id}")
         else:
             self._learn(item, at)
-        item = self._next(item, Move.COMPLETE, at, agent_id=None)
+        item = self._next(item, Move.COMPLETE, at, agent_id=None, released=False)
         self._end(item)
         self.decisions.append(Completed(item, holder, reason))
         self.remember(holder, item.work_item_id, "completed")
@@ -220,6 +287,7 @@ class Step:
 
     def finish(self) -> list[Decision]:
         self._settle()
+        self._broaden()
         for agent_id, answer in self._changed.items():
             self.decisions.append(self._agent_change(agent_id, answer))
         return self.decisions
@@ -239,9 +307,9 @@ class Step:
             item = items[first[1].work_item_id]
             if item.state is not WorkState.QUEUED:
                 continue
-            chosen = best_agent(book, item, self.now)
+            chosen = self._match(item)
             if chosen:
-                self._give(item, chosen, explain(book, item, self.now, chosen))
+                self._give(item, chosen, self._explain(item, chosen))
                 continue
             relaxed = self._relaxed(item)
             if relaxed is not item:
@@ -251,10 +319,10 @@ class Step:
                 loose.sort(reverse=True)
                 continue
             if reason := self._loose.get(item.work_item_id):
-                explanation = explain(book, item, self.now, None)
+                explanation = self._explain(item, None)
                 item = self._next(item, None, self.now)
                 self.decisions.append(Queued(item, reason, explanation))
-            self._watch(item)
+            self.watch(item)
         book.was_roomy = book.roomy
 
     def _worth(self, item: WorkItem) -> tuple[float, WaitingKey]:
@@ -292,48 +360,81 @@ class Step:
     def _nobody(self, item: WorkItem) -> bool:
         return not any(group.connected for group in self.book.waiting.line_of(item).groups)
 
-    def _watch(self, item: WorkItem) -> None:
+    def watch(self, item: WorkItem) -> None:
         """Be reminded of a waiting item when its next step relaxes, or somebody is no longer held back."""
+        if not self.book.wakes:
+            return
         due = wakes_at(self.book, item, self.now)
-        if due is not None:
-            self.remind(f"wait/{item.work_item_id}", max(due, self.now), WaitLapsed(item.work_item_id))
+        if due is not None and (item.wake_at is None or not self.now < item.wake_at <= due):
+            due = max(due, self.now)
+            self.book.put_item(replace(item, wake_at=due))
+            self.remind(f"wait/{item.work_item_id}", due, WaitLapsed(item.work_item_id))
 
     def _learn(self, item: WorkItem, at: datetime) -> None:
         learning, group = self.book.learning, self.book.roster.group(_of(item.agent_id))
         if learning is not None and group is not None and item.assigned_at is not None:
             learning.handled(item.skills, group.levels, at - item.assigned_at)
 
+    def _broaden(self) -> None:
+        """Offer what was offered in this step to more agents, where the pool says so.
+
+        After everything that waits was matched: nobody is kept from an item of their own by being the second for another.
+        """
+        at_once, open_for_more = (
+            self.policy.offers_at_once,
+            list(self._offered) if self.policy.offers_at_once > 1 else [],
+        )
+        while open_for_more:
+            left = []
+            for work_item_id in open_for_more:
+                item = self.book.items[work_item_id]
+                if item.state is not WorkState.OFFERED or len(item.reservations) >= at_once:
+                    continue
+                chosen = best_agent(self.book, item, self.now)
+                if chosen:
+                    explanation = self._explain(item, chosen, f"offered to {len(item.reservations)} more")
+                    self.offer(item, chosen, explanation)
+                    left.append(work_item_id)
+            open_for_more = left
+
+    def _match(self, item: WorkItem) -> str | None:
+        """Who gets a waiting item now; nobody where its queue does not offer work by itself."""
+        return best_agent(self.book, item, self.now) if self._offered_by_itself(item) else None
+
+    def _offered_by_itself(self, item: WorkItem) -> bool:
+        return self.book.offers_itself(item.queue, item.only_agent_id)
+
+    def _explain(self, item: WorkItem, chosen: str | None, note: str | None = None) -> Explanation:
+        if note is None and chosen is None and not self._offered_by_itself(item):
+            note = f"queue {item.queue} is {self.policy.mode(item.queue)}: waits to be taken"
+        return explain(self.book, item, self.now, chosen, note)
+
     def _give(self, item: WorkItem, agent_id: str, explanation: Explanation) -> None:
         if self.policy.auto_accept:
             self.assign(item, agent_id, self.now, explanation)
             return
-        number = item.offers + 1
-        reservation = reservation_id(WorkItemId(item.work_item_id), number)
-        expires_at = max(self.now, item.changed_at) + self.policy.reservation_lease
-        item = self._next(
-            item,
-            Move.OFFER,
-            self.now,
-            agent_id=agent_id,
-            reservation_id=reservation,
-            offers=number,
-            offer_turn=self.book.next_turn(),
-            expires_at=expires_at,
-        )
-        self.decisions.append(Offered(item, explanation))
-        self.remind(f"reservation/{reservation}", expires_at, ReservationLapsed(reservation))
-        self.tell(agent_id)
+        self._offered[item.work_item_id] = None
+        self.offer(item, agent_id, explanation)
 
     def _next(self, item: WorkItem, move: Move | None, at: datetime, **changes: Any) -> WorkItem:
         """The item after one more fact. Raises KeyError for a move that its state does not have."""
         state = item.state if move is None else TRANSITIONS[item.state, move]
-        if item.state is WorkState.QUEUED and state is not item.state and self.book.wakes:
+        if item.wake_at is not None and state is not WorkState.QUEUED:
             self.forget(f"wait/{item.work_item_id}")
+            changes["wake_at"] = None
         item = replace(
             item, state=state, version=item.version + 1, changed_at=max(at, item.changed_at), **changes
         )
         self.book.put_item(item)
         return item
+
+    def _ended(self, item: WorkItem, offer: Reservation, ending: Ending, reason: str | None = None) -> None:
+        name = offer.reservation_id
+        self.decisions.append(ReservationEnded(item, name, offer.agent_id, ending, reason))
+        self.forget(f"reservation/{name}")
+        agent = self.book.agents[offer.agent_id]
+        self.book.put_agent(replace(agent, offered_turn=max(agent.offered_turn, offer.turn)))
+        self.remember(offer.agent_id, name, ending)
 
     def _end(self, item: WorkItem) -> None:
         self._loose.pop(item.work_item_id, None)
@@ -352,12 +453,12 @@ class Step:
             return AgentChange(book.newcomer(agent_id), 0, (), self.now, answer)
         agent = replace(agent, version=agent.version + 1 if agent.version else int(self.now.timestamp()))
         book.put_agent(agent)
-        held = tuple(item.work_item_id for item in book.held_by(agent_id))
+        held = tuple(item.work_item_id for item in book.ledger.of(agent_id))
         return AgentChange(agent, book.load(agent_id), held, self.now, answer)
 
 
 def _of(value: str | None) -> str:
     """A field that the item's state says is set."""
     if value is None:
-        raise ValueError("an offered or held work item lacks its agent or reservation")
+        raise ValueError("a held work item lacks its agent")
     return value

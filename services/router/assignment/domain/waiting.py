@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from heapq import merge
 from typing import TYPE_CHECKING, NamedTuple
 
+from libs.contracts.vocabulary import Channel
 from services.router.assignment.domain.policy import Policy
 from services.router.assignment.domain.strategies import ORDERS, WaitingKey, due_at, waiting_key
 from services.router.assignment.domain.work import WorkItem
@@ -23,6 +24,7 @@ class Requirement(NamedTuple):
     queues: tuple[str, ...]
     """Agents of any of these; the item's own is the first."""
     skills: tuple[tuple[str, int], ...]
+    channel: Channel
     units: int
     only_agent_id: str | None
     preferred: tuple[tuple[str, int], ...] = ()
@@ -40,7 +42,13 @@ def requirement(policy: Policy, item: WorkItem) -> Requirement:
     target = _grade(item) if ORDERS[policy.order].by_target else 0.0
     preferred = tuple(sorted(item.preferred_skills.items())) if item.preferred_skills else ()
     return Requirement(
-        queues, tuple(sorted(skills.items())), item.units, item.only_agent_id, preferred, target
+        queues,
+        tuple(sorted(skills.items())),
+        item.channel,
+        item.units,
+        item.only_agent_id,
+        preferred,
+        target,
     )
 
 
@@ -56,7 +64,7 @@ class Line:
     """The waiting items of one requirement, by their keys; the first to be served first. May be empty.
 
     groups   agents who can serve it, of whom `live` have somebody free
-    fits     what each of them is for it, as far as asked since the figures last changed
+    fits     what each of them is for it, as far as asked since the figures last changed; `best` and `terms` are made of it
     """
 
     def __init__(self, needs: Requirement) -> None:
@@ -66,8 +74,13 @@ class Line:
         self.live: dict[Group, None] = {}
         self.fits: dict[Group, Fit] = {}
         self.best: float | None = None
+        self.terms: list[Fit] | None = None
         self.misfits: dict[Group, str | None] = {}
         """Why others can never serve it, as far as asked."""
+
+    def forget_fits(self) -> None:
+        self.fits.clear()
+        self.best = self.terms = None
 
 
 class Waiting:
@@ -80,6 +93,8 @@ class Waiting:
     def __init__(self, policy: Policy, opened: Callable[[Line], None]) -> None:
         self._policy = policy
         self._lines: dict[Requirement, Line] = {}
+        self._places: dict[str, Line] = {}
+        """Where the items wait."""
         self._opened = opened
 
     def line(self, needs: Requirement) -> Line:
@@ -96,31 +111,35 @@ class Waiting:
         """The place of an item among all that wait."""
         return waiting_key(self._policy, item)
 
+    def place_of(self, item: WorkItem) -> Line:
+        """The line of an item as it waits now."""
+        return self._places[item.work_item_id]
+
     def add(self, item: WorkItem) -> None:
-        insort(self.line_of(item).keys, self.key(item))
+        line = self._places[item.work_item_id] = self.line_of(item)
+        insort(line.keys, self.key(item))
 
     def fill(self, items: list[WorkItem]) -> None:
         """Many at once, into lines that may hold some already."""
         filled: dict[Requirement, Line] = {}
         for item in items:
-            line = self.line_of(item)
+            line = self._places[item.work_item_id] = self.line_of(item)
             line.keys.append(self.key(item))
             filled[line.needs] = line
         for line in filled.values():
             line.keys.sort()
 
     def remove(self, item: WorkItem) -> None:
-        keys, key = self.line_of(item).keys, self.key(item)
+        keys, key = self._places[item.work_item_id].keys, self.key(item)
         place = bisect_left(keys, key)
         if place == len(keys) or keys[place] != key:
             raise KeyError(item.work_item_id)
-        del keys[place]
+        del keys[place], self._places[item.work_item_id]
 
     def forget_fits(self) -> None:
         """The figures, or who is there, have changed."""
         for line in self._lines.values():
-            line.fits.clear()
-            line.best = None
+            line.forget_fits()
 
     def open_lines(self) -> list[Line]:
         """Lines with somebody waiting and somebody free, who for some reason do not come together."""

@@ -1,15 +1,16 @@
-"""This file holds a work item and the moves it can make.
+"""This file holds a work item, the offers of it that stand, and the moves it can make.
 
                ┌────────────── return ◀────────────────────────────┐
                ▼                                                   │
 (requested) queued ── offer ──▶ offered ── assign ──▶ assigned ──wrap──▶ wrapping ── complete ──▶ completed
-               │ ▲                 │                   ▲  │ └───────────── complete ────────────────▲
-               │ └──── return ─────┘                   │  └─ assign (by force, to another agent)
-               │ └───────────── assign (auto-accept or force) ─┘
+               │ ▲               │   ▲ │               ▲  │ └───────────── complete ────────────────▲
+               │ │               │   └─┘ offer         │  ├─ assign (a consulted agent accepts, or by force)
+               │ └──── return ───┘ (the last one ends) │  └─ offer (a consultation: the holder keeps it)
+               │ └───────────── assign (auto-accept, taken by the agent, or force) ─┘
                └── cancel ──▶ cancelled
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -32,8 +33,10 @@ TRANSITIONS: Mapping[tuple[WorkState, Move], WorkState] = MappingProxyType(
         (WorkState.QUEUED, Move.OFFER): WorkState.OFFERED,
         (WorkState.QUEUED, Move.ASSIGN): WorkState.ASSIGNED,
         (WorkState.QUEUED, Move.CANCEL): WorkState.CANCELLED,
+        (WorkState.OFFERED, Move.OFFER): WorkState.OFFERED,
         (WorkState.OFFERED, Move.ASSIGN): WorkState.ASSIGNED,
         (WorkState.OFFERED, Move.RETURN): WorkState.QUEUED,
+        (WorkState.ASSIGNED, Move.OFFER): WorkState.ASSIGNED,
         (WorkState.ASSIGNED, Move.ASSIGN): WorkState.ASSIGNED,
         (WorkState.ASSIGNED, Move.RETURN): WorkState.QUEUED,
         (WorkState.ASSIGNED, Move.WRAP): WorkState.WRAPPING,
@@ -43,7 +46,18 @@ TRANSITIONS: Mapping[tuple[WorkState, Move], WorkState] = MappingProxyType(
 )
 
 ENDED = frozenset({WorkState.COMPLETED, WorkState.CANCELLED})
-TAKES_CAPACITY = frozenset({WorkState.OFFERED, WorkState.ASSIGNED, WorkState.WRAPPING})
+HELD = frozenset({WorkState.ASSIGNED, WorkState.WRAPPING})
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """An offer that stands: one work item, one agent, until it is accepted, declined, expires or is rescinded."""
+
+    reservation_id: str
+    agent_id: str
+    expires_at: datetime
+    turn: int
+    """The engine's turn number of the offer: places its agent in the idle order while the offer stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +86,18 @@ class WorkItem:
     version: int
     changed_at: datetime
     agent_id: str | None = None
-    """To whom it is offered, or who holds it."""
-    reservation_id: str | None = None
+    """Who holds it."""
+    reservations: tuple[Reservation, ...] = ()
+    """Offers that stand, the oldest first; of a held item those are consultations."""
     offers: int = 0
-    offer_turn: int = 0
-    """The engine's turn number of the latest offer: places its agent in the idle order while the offer stands."""
-    expires_at: datetime | None = None
+    """How many there were."""
+    released: bool = False
+    """The holder's units are free: the conversation is idle, or its wrap-up takes none."""
     wrap_until: datetime | None = None
     assigned_at: datetime | None = None
     """Since when the agent holds it."""
+    wake_at: datetime | None = None
+    """When the engine asked to be reminded of it while it waits."""
     step: int = 0
     """How many of its queue's relaxations hold."""
     preferred_skills: dict[str, int] | None = None
@@ -88,10 +105,29 @@ class WorkItem:
     declined: dict[str, datetime] | None = None
     """Agent -> when they turned it down; an entry goes when the decline memory lapses."""
 
-    def not_for(self, agent_id: str) -> bool:
-        """Whether this one item, whatever the agent's skills and room, must not go to the agent now."""
+    def claims(self) -> Iterator[tuple[str, int]]:
+        """(agent, units that the item takes of theirs): the holder and everybody to whom it is offered."""
+        if self.agent_id is not None:
+            yield self.agent_id, 0 if self.released else self.units
+        for reservation in self.reservations:
+            yield reservation.agent_id, self.units
+
+    def offer_to(self, agent_id: str) -> Reservation | None:
+        """The standing offer to this agent."""
+        return next((r for r in self.reservations if r.agent_id == agent_id), None)
+
+    def without(self, reservation_id: str) -> tuple[Reservation, ...]:
+        """The standing offers but one."""
+        return tuple(r for r in self.reservations if r.reservation_id != reservation_id)
+
+    def barred_for(self, agent_id: str) -> bool:
+        """Whether this one item must not be offered to the agent: meant for another, excluded, or declined."""
         if self.only_agent_id is not None and self.only_agent_id != agent_id:
             return True
         return agent_id in self.excluded_agent_ids or (
             self.declined is not None and agent_id in self.declined
         )
+
+    def not_for(self, agent_id: str) -> bool:
+        """Whether this one item, whatever the agent's skills and room, must not go to the agent now."""
+        return self.barred_for(agent_id) or agent_id == self.agent_id or self.offer_to(agent_id) is not None

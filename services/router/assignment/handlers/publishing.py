@@ -1,6 +1,6 @@
 """This file carries out the engine's decisions: facts become events and the routing story, reminders become timers."""
 
-from typing import Any, TypeVar, assert_never
+from typing import Any, assert_never
 
 from libs.contracts.payloads.assignments import (
     AgentChanged,
@@ -17,7 +17,9 @@ from libs.contracts.payloads.assignments import (
     WorkCancelled,
     WorkCompleted,
     WorkEvent,
+    WorkIdled,
     WorkQueued,
+    WorkWoken,
     WorkWrapping,
 )
 from libs.flow.flow import Drop, Outcome, Turn
@@ -27,8 +29,6 @@ from services.router.assignment.domain.decisions import Code, Decision, Ending, 
 from services.router.assignment.domain.work import WorkItem
 from services.router.assignment.store import AssignmentStore, Decided
 from services.router.assignment.timers import timer_of
-
-T = TypeVar("T")
 
 
 def carry_out(turn: Turn[AssignmentStore], pool: str, decisions: list[Decision]) -> Outcome | None:
@@ -79,9 +79,10 @@ def _event(fact: WorkFact) -> WorkEvent:
         case made.Offered():
             return ReservationOffered(
                 **base,
-                reservation_id=_set(item.reservation_id),
-                agent_id=_set(item.agent_id),
-                expires_at=_set(item.expires_at),
+                reservation_id=fact.reservation.reservation_id,
+                agent_id=fact.reservation.agent_id,
+                held_by=item.agent_id,
+                expires_at=fact.reservation.expires_at,
                 waiting_since=item.waiting_since,
                 explanation=_explained(fact.explanation),
             )
@@ -97,9 +98,14 @@ def _event(fact: WorkFact) -> WorkEvent:
                 agent_id=fact.agent_id,
                 reservation_id=fact.reservation_id,
                 forced_by=fact.forced_by,
+                taken_over_from=fact.taken_over_from,
                 waited_seconds=waited,
                 explanation=_explained(fact.explanation),
             )
+        case made.Idled():
+            return WorkIdled(**base, agent_id=fact.agent_id, since=fact.since)
+        case made.Woken():
+            return WorkWoken(**base, agent_id=fact.agent_id)
         case made.Wrapping():
             return WorkWrapping(**base, agent_id=fact.agent_id, until=fact.until)
         case made.Completed():
@@ -111,7 +117,11 @@ def _event(fact: WorkFact) -> WorkEvent:
 
 
 def _reservation_event(fact: made.ReservationEnded, base: dict[str, Any]) -> ReservationEvent:
-    base |= {"reservation_id": fact.reservation_id, "agent_id": fact.agent_id}
+    base |= {
+        "reservation_id": fact.reservation_id,
+        "agent_id": fact.agent_id,
+        "held_by": fact.item.agent_id,
+    }
     match fact.ending:
         case Ending.ACCEPTED:
             return ReservationAccepted(**base)
@@ -123,6 +133,12 @@ def _reservation_event(fact: made.ReservationEnded, base: dict[str, Any]) -> Res
             return ReservationRescinded(**base, reason=fact.reason or "rescinded")
         case _:
             assert_never(fact.ending)
+
+
+def _answered(answer: made.Answer) -> CommandAnswer:
+    return CommandAnswer(
+        command_id=answer.command_id, code=answer.code, text=answer.text, work_item_id=answer.work_item_id
+    )
 
 
 def _base(item: WorkItem) -> dict[str, Any]:
@@ -165,17 +181,8 @@ def _publish_agent(turn: Turn[AssignmentStore], change: made.AgentChange) -> Non
         load=change.load,
         capacity=agent.capacity,
         work_item_ids=change.work_item_ids,
-        answer=CommandAnswer(command_id=answer.command_id, code=answer.code, text=answer.text)
-        if answer
-        else None,
+        answer=_answered(answer) if answer else None,
         version=agent.version,
         occurred_at=change.at,
     )
     turn.emit(event, key=agent.agent_id, at=change.at)
-
-
-def _set(value: T | None) -> T:
-    """A field that an offered item has."""
-    if value is None:
-        raise ValueError("an offered work item lacks its agent, reservation or expiry")
-    return value

@@ -4,15 +4,24 @@ from datetime import datetime
 from typing import Any
 
 from libs.contracts.envelope import Event
-from libs.contracts.payloads.assignments import WorkReprioritised, WorkRequested, WorkWithdrawn
+from libs.contracts.payloads.assignments import (
+    WorkFellSilent,
+    WorkReprioritised,
+    WorkRequested,
+    WorkResumed,
+    WorkWithdrawn,
+)
 from libs.contracts.payloads.base import Payload
 from libs.contracts.payloads.commands import (
     AcceptReservation,
     CompleteWork,
+    ConsultWork,
     DeclineReservation,
     ForceAssign,
     Heartbeat,
+    NextWork,
     SetPresence,
+    TakeWork,
 )
 from libs.flow.flow import Drop, Fired, Outcome, Turn
 from services.router.assignment import metrics
@@ -52,6 +61,7 @@ class Handlers:
             last_agent_id=asked.last_agent_id,
             only_agent_id=asked.only_agent_id,
             excluded_agent_ids=asked.excluded_agent_ids,
+            reason=asked.reason,
         )
         return _received(turn, event, asked.pool, request)
 
@@ -67,6 +77,14 @@ class Handlers:
             turn, event, asked.pool, inputs.Reprioritise(asked.work_item_id, asked.priority, asked.due_at)
         )
 
+    def on_work_fell_silent(self, turn: AssignmentTurn, event: Event[WorkFellSilent]) -> Outcome | None:
+        asked = event.data
+        what = inputs.FallSilent(asked.work_item_id, asked.agent_id, asked.since)
+        return _received(turn, event, asked.pool, what)
+
+    def on_work_resumed(self, turn: AssignmentTurn, event: Event[WorkResumed]) -> Outcome | None:
+        return _received(turn, event, event.data.pool, inputs.Resume(event.data.work_item_id))
+
     # -- agents -------------------------------------------------------------------------------------------------------
 
     def on_set_presence(self, turn: AssignmentTurn, event: Event[SetPresence]) -> Outcome | None:
@@ -79,7 +97,7 @@ class Handlers:
 
     def on_accept_reservation(self, turn: AssignmentTurn, event: Event[AcceptReservation]) -> Outcome | None:
         asked = event.data
-        what = inputs.Accept(asked.agent_id, event.envelope.id, asked.reservation_id)
+        what = inputs.Accept(asked.agent_id, event.envelope.id, asked.reservation_id, asked.version)
         return _received(turn, event, asked.pool, what)
 
     def on_decline_reservation(
@@ -92,6 +110,22 @@ class Handlers:
     def on_complete_work(self, turn: AssignmentTurn, event: Event[CompleteWork]) -> Outcome | None:
         asked = event.data
         what = inputs.Complete(asked.agent_id, event.envelope.id, asked.work_item_id)
+        return _received(turn, event, asked.pool, what)
+
+    def on_next_work(self, turn: AssignmentTurn, event: Event[NextWork]) -> Outcome | None:
+        return _received(turn, event, event.data.pool, inputs.Next(event.data.agent_id, event.envelope.id))
+
+    def on_take_work(self, turn: AssignmentTurn, event: Event[TakeWork]) -> Outcome | None:
+        asked = event.data
+        what = inputs.Take(asked.agent_id, event.envelope.id, asked.work_item_id)
+        return _received(turn, event, asked.pool, what)
+
+    def on_consult_work(self, turn: AssignmentTurn, event: Event[ConsultWork]) -> Outcome | None:
+        asked = event.data
+        skills = {asked.skill: asked.level} if asked.skill else {}
+        what = inputs.Consult(
+            asked.agent_id, event.envelope.id, asked.work_item_id, asked.ordered_by, asked.to_agent_id, skills
+        )
         return _received(turn, event, asked.pool, what)
 
     def on_force_assign(self, turn: AssignmentTurn, event: Event[ForceAssign]) -> Outcome | None:

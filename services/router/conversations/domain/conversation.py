@@ -83,6 +83,10 @@ class Conversation:
     work_requested_at: datetime | None = None
     work_due_at: datetime | None = None
     """The deadline that matching was told."""
+    spoke_at: datetime | None = None
+    """When anybody wrote last, or an agent got it: from then on it is silent."""
+    silent: bool = False
+    """Whether matching was told that it is."""
     tags: tuple[str, ...] = ()
     clocks: dict[str, datetime] = field(default_factory=dict)
     """SLA clocks that run or were breached -> deadline."""
@@ -159,17 +163,32 @@ def claim(conversation: Conversation, requested_at: datetime) -> Conversation:
         work_requested_at=requested_at,
         work_due_at=conversation.due_at,
         agent_id=None,
+        silent=False,
     )
 
 
 def unclaim(conversation: Conversation) -> Conversation:
     """No work item any more. `last_agent_id` stays."""
-    return replace(conversation, work_item_id=None, work_requested_at=None, work_due_at=None, agent_id=None)
+    return replace(
+        conversation,
+        work_item_id=None,
+        work_requested_at=None,
+        work_due_at=None,
+        agent_id=None,
+        silent=False,
+    )
 
 
 def held_by(conversation: Conversation, agent_id: str | None) -> Conversation:
     """Matching gave the work to an agent, or (None) took it back to the queue."""
-    return replace(conversation, agent_id=agent_id, last_agent_id=agent_id or conversation.last_agent_id)
+    last = agent_id or conversation.last_agent_id
+    return replace(conversation, agent_id=agent_id, last_agent_id=last, silent=False)
+
+
+def spoke(conversation: Conversation, at: datetime) -> Conversation:
+    """Somebody wrote at `at`, or an agent got it then; what comes late does not move the time back."""
+    last = conversation.spoke_at
+    return conversation if last is not None and at <= last else replace(conversation, spoke_at=at)
 
 
 def watch(conversation: Conversation, clock: str, due_at: datetime | None) -> Conversation:

@@ -15,6 +15,8 @@ class Code(StrEnum):
     UNKNOWN_QUEUE = "unknown_queue"
     UNKNOWN_MESSAGE = "unknown_message"
     NO_QUEUE = "no_queue"
+    NO_SKILL = "no_skill"
+    ALREADY_THEIRS = "already_theirs"
     WINDOW_CLOSED = "window_closed"
     UNTIL_PAST = "until_past"
     UNTIL_FAR = "until_far"

@@ -30,11 +30,12 @@ from libs.flow.flow import Dead, Drop, Fired, Outcome
 from libs.workspace import Workspace
 from services.router.conversations.domain.authority import refuse_author
 from services.router.conversations.domain.conversation import reopen, resolve, snooze, transfer
-from services.router.conversations.domain.queueing import destination, queue_of
+from services.router.conversations.domain.queueing import Wish, destination, queue_of
 from services.router.conversations.domain.refusal import Code, Refusal
 from services.router.conversations.domain.reply import LONGEST_TEXT, refuse_reply, refuse_snooze
 from services.router.conversations.domain.tags import change_tags
 from services.router.conversations.domain.text import named, storable
+from services.router.conversations.handlers.silence import Silence
 from services.router.conversations.handlers.writer import ELSEWHERE, Hand, Writer, refuse
 from services.router.conversations.identifying import belongs
 from services.router.conversations.store import Message
@@ -49,8 +50,8 @@ RESOLVED = Refusal(Code.RESOLVED, "the conversation is resolved")
 class CommandHandlers:
     """Handlers of the topic `commands`, and of the end of a snooze."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
+    def __init__(self, workspace: Workspace, silence: Silence) -> None:
+        self.workspace, self.silence = workspace, silence
 
     def on_send_reply(self, turn: Hand, event: Event[SendReply]) -> Outcome | None:
         return self._answer(turn, event, self._reply)
@@ -119,6 +120,7 @@ class CommandHandlers:
         name = outgoing_message_id(c.contact_point_id, event.envelope.name)
         message = Message(name, c.contact_point_id, c.conversation_id, None, MessageStatus.QUEUED, at)
         store.messages.put(message)
+        self.silence.heard(writer, at, customer=False)
         writer.tell(
             MessageQueued,
             at,
@@ -181,10 +183,11 @@ class CommandHandlers:
         c, command = writer.conversation, event.data
         if c.state is ConversationState.RESOLVED:
             return RESOLVED
-        to = destination(self.workspace, c, command.queue, command.agent_id)
+        wish = Wish(command.queue, command.agent_id, command.skill, command.level)
+        to = destination(self.workspace, c, wish)
         if isinstance(to, Refusal):
             return to
-        at, waiting_since = c.no_earlier(event.envelope.time), c.work_requested_at
+        at, waiting_since, giver = c.no_earlier(event.envelope.time), c.work_requested_at, c.agent_id
         writer.withdraw_work("transferred", at)
         if c.state is ConversationState.SNOOZED:
             writer.turn.cancel_timer(snooze_id(c.conversation_id))
@@ -192,8 +195,23 @@ class CommandHandlers:
             writer.tell(ConversationReopened, at, queue=c.queue, pool=c.pool)
         writer.change(transfer(writer.conversation, queue=to.queue.id, pool=to.queue.pool))
         by = self._author(command.author)
-        writer.tell(ConversationTransferred, at, by=by, queue=to.queue.id, agent_id=to.agent_id)
-        writer.request_work(to.queue, at, waiting_since=waiting_since, agent_id=to.agent_id)
+        writer.tell(
+            ConversationTransferred,
+            at,
+            by=by,
+            queue=to.queue.id,
+            agent_id=to.agent_id,
+            skill=named(command.skill),
+        )
+        writer.request_work(
+            to.queue,
+            at,
+            waiting_since=waiting_since,
+            agent_id=to.agent_id,
+            skills=to.skills,
+            not_to=giver,
+            reason="transferred",
+        )
         return None
 
     def _tag(self, writer: Writer, event: Event[TagConversation]) -> Refusal | None:

@@ -36,6 +36,7 @@ from services.router.conversations.domain.conversation import (
 from services.router.conversations.domain.text import storable
 from services.router.conversations.domain.threading import Place, place_of_echo, place_of_message
 from services.router.conversations.handlers.meeting import meet
+from services.router.conversations.handlers.silence import Silence
 from services.router.conversations.handlers.writer import ELSEWHERE, Hand, Writer, happened_at
 from services.router.conversations.identifying import begins, belongs
 from services.router.conversations.store import Message
@@ -49,8 +50,8 @@ SYSTEM = Author(kind=AuthorKind.SYSTEM)
 class InboundHandlers:
     """Handlers of the topic `inbound`."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
+    def __init__(self, workspace: Workspace, silence: Silence) -> None:
+        self.workspace, self.silence = workspace, silence
 
     def on_message_ingested(self, turn: Hand, event: Event[MessageIngested]) -> Outcome | None:
         data = event.data
@@ -144,6 +145,7 @@ class InboundHandlers:
         store.messages.put(message)
         if not echo:
             writer.change(hear(writer.conversation, at))
+        self.silence.heard(writer, at, customer=not echo)
         writer.tell(
             MessageReceived,
             at,

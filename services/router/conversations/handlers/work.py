@@ -8,6 +8,7 @@ from libs.contracts.payloads.assignments import (
     WorkCancelled,
     WorkCompleted,
     WorkEvent,
+    WorkIdled,
     WorkQueued,
 )
 from libs.contracts.payloads.sla import (
@@ -23,6 +24,7 @@ from libs.contracts.payloads.sla import (
 from libs.contracts.vocabulary import ConversationState
 from libs.flow.flow import Drop, Outcome
 from services.router.conversations.domain.conversation import held_by, unclaim, watch
+from services.router.conversations.handlers.silence import Silence
 from services.router.conversations.handlers.writer import Hand, Writer
 
 OVER = Drop("work_item_over")
@@ -31,6 +33,9 @@ OVER = Drop("work_item_over")
 
 class WorkHandlers:
     """Handlers of the topics `assignments` and `sla`."""
+
+    def __init__(self, silence: Silence) -> None:
+        self.silence = silence
 
     def on_work_queued(self, turn: Hand, event: Event[WorkQueued]) -> Outcome | None:
         """At first, and again when it was taken from an agent who is gone: then its deadline may be old."""
@@ -47,6 +52,14 @@ class WorkHandlers:
         if writer is None:
             return OVER
         writer.change(held_by(writer.conversation, event.data.agent_id))
+        self.silence.watch(writer, event.data.occurred_at)
+        return None
+
+    def on_work_idled(self, turn: Hand, event: Event[WorkIdled]) -> Outcome | None:
+        writer = _of_work(turn, event)
+        if writer is None:
+            return OVER
+        self.silence.told_idle(writer, event.data.since)
         return None
 
     def on_work_ended(self, turn: Hand, event: Event[WorkCompleted | WorkCancelled]) -> Outcome | None:

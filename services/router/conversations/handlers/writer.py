@@ -1,7 +1,9 @@
 """This file tells a conversation's story: each event with the next version, its row, and its claim on attention."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from libs.contracts.envelope import Event
@@ -19,6 +21,7 @@ from services.router.conversations.store import ConversationStore
 
 Hand = Turn[ConversationStore]
 
+NO_SKILLS: Mapping[str, int] = MappingProxyType({})
 ELSEWHERE = Dead("the record's key is not the contact point that it names")
 
 
@@ -60,10 +63,14 @@ class Writer:
         *,
         waiting_since: datetime | None = None,
         agent_id: str | None = None,
+        skills: Mapping[str, int] = NO_SKILLS,
+        not_to: str | None = None,
+        reason: str = "requested",
     ) -> None:
         """Claim attention. A work item that is still open must be withdrawn first.
 
-        `waiting_since` is the time of an earlier claim that this one continues; `agent_id` alone is considered.
+        `waiting_since` is the time of an earlier claim that this one continues; `agent_id` alone is considered; `skills`
+        are required besides the queue's; `not_to` is not considered.
         """
         self.change(claim(self.conversation, waiting_since or at))
         c = self.conversation
@@ -74,10 +81,12 @@ class Writer:
             pool=c.pool,
             queue=queue.id,
             channel=c.channel,
-            skills=dict(queue.skills),
+            skills={s: max(queue.skills.get(s, 0), skills.get(s, 0)) for s in {**queue.skills, **skills}},
             priority=queue.priority,
             last_agent_id=c.last_agent_id,
             only_agent_id=agent_id,
+            excluded_agent_ids=(not_to,) if not_to else (),
+            reason=reason,
             requested_at=waiting_since or at,
             due_at=c.work_due_at,
         )

@@ -1,6 +1,6 @@
 """This file drives one engine by hand: time, reminders, rows, and a ledger that is kept from the decisions alone."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -30,9 +30,10 @@ def spec(
     agent_id: str,
     capacity: int = 1,
     queues: tuple[str, ...] = (BILLING,),
+    caps: Mapping[Channel, int] | None = None,
     **skills: int,
 ) -> AgentSpec:
-    return AgentSpec(agent_id, skills, frozenset(queues), capacity)
+    return AgentSpec(agent_id, skills, frozenset(queues), capacity, caps or {})
 
 
 def policy(*specs: AgentSpec, **changes: Any) -> Policy:
@@ -53,20 +54,33 @@ class Held:
     version: int = 0
     at: datetime = START
     agent_id: str | None = None
+    """Who holds it."""
+    offered: dict[str, str] = field(default_factory=dict)
+    """Standing reservation -> agent."""
     units: int = 0
-    forced: bool = False
+    channel: Channel = Channel.UNKNOWN
+    released: bool = False
+
+    def claimed_by(self, agent_id: str) -> int:
+        """Units that it takes of an agent."""
+        held = 0 if self.released or self.agent_id != agent_id else self.units
+        return held + self.units * sum(to == agent_id for to in self.offered.values())
 
 
 @dataclass
 class Ledger:
     """Folds decisions as a reader of the topics would, and objects to what a reader could not believe."""
 
-    capacity: dict[str, int]
+    policy: Policy
     live: dict[str, Held] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
 
     def load(self, agent_id: str) -> int:
-        return sum(held.units for held in self.live.values() if held.agent_id == agent_id)
+        return sum(held.claimed_by(agent_id) for held in self.live.values())
+
+    def on(self, agent_id: str, channel: Channel) -> list[Held]:
+        """What takes units of the agent, on one channel."""
+        return [h for h in self.live.values() if h.channel is channel and h.claimed_by(agent_id)]
 
     def fold(self, decision: Decision) -> None:
         if isinstance(decision, AgentChange):
@@ -87,38 +101,63 @@ class Ledger:
 
     def _fold_fact(self, fact: made.Fact) -> None:
         item = fact.item
-        held = self.live.setdefault(item.work_item_id, Held(units=item.units))
+        held = self.live.setdefault(item.work_item_id, Held(units=item.units, channel=item.channel))
         assert item.version == held.version + 1
         assert item.changed_at >= held.at or held.version == 0
         held.version, held.at = item.version, item.changed_at
         match fact:
             case made.Offered():
-                assert held.agent_id is None
-                held.agent_id = item.agent_id
-                self._fits(item.agent_id)
+                offer = fact.reservation
+                assert offer.agent_id not in (held.agent_id, *held.offered.values())
+                held.offered[offer.reservation_id] = offer.agent_id
+                self._fits(offer.agent_id, held)
             case made.Assigned():
-                assert fact.forced_by or held.agent_id in (None, fact.agent_id)
-                held.agent_id = fact.agent_id
+                if fact.reservation_id is not None:
+                    assert held.offered == {fact.reservation_id: fact.agent_id}
+                    held.offered.clear()
+                assert not held.offered
+                assert fact.forced_by or fact.reservation_id or held.agent_id is None
+                held.agent_id, held.released = fact.agent_id, False
                 if fact.forced_by is None and fact.reservation_id is None:
-                    self._fits(fact.agent_id)
+                    self._fits(fact.agent_id, held)
             case made.ReservationEnded():
-                assert held.agent_id == fact.agent_id
+                assert held.offered[fact.reservation_id] == fact.agent_id
                 if fact.ending is not made.Ending.ACCEPTED:
-                    held.agent_id = None
+                    del held.offered[fact.reservation_id]
             case made.Queued():
-                held.agent_id = None
+                assert not held.offered
+                held.agent_id, held.released = None, False
+            case made.Idled():
+                assert (held.agent_id, held.released) == (fact.agent_id, False)
+                held.released = True
+            case made.Woken():
+                assert (held.agent_id, held.released) == (fact.agent_id, True)
+                held.released = False
             case made.Wrapping():
-                assert held.agent_id == fact.agent_id
+                assert (held.agent_id, held.offered) == (fact.agent_id, {})
+                held.released = item.released
             case made.Completed():
-                assert held.agent_id == fact.agent_id
+                assert (held.agent_id, held.offered) == (fact.agent_id, {})
                 del self.live[item.work_item_id]
             case made.Cancelled():
-                assert held.agent_id is None
+                assert (held.agent_id, held.offered) == (None, {})
                 del self.live[item.work_item_id]
 
-    def _fits(self, agent_id: str | None) -> None:
-        assert agent_id is not None
-        assert self.load(agent_id) <= self.capacity[agent_id], f"{agent_id} over capacity"
+    def _fits(self, agent_id: str, added: Held) -> None:
+        """What was just given fits: within the capacity, or beside work that it may interrupt, and within the cap."""
+        spec, rules = self.policy.agents[agent_id], self.policy.interruptible
+        cap = spec.caps.get(added.channel)
+        assert cap is None or len(self.on(agent_id, added.channel)) <= cap, f"{agent_id} over the cap"
+        load = self.load(agent_id)
+        if load <= spec.capacity:
+            return
+        aside = sum(
+            held.claimed_by(agent_id)
+            for held in self.live.values()
+            if held is not added and added.channel in rules.get(held.channel, ())
+        )
+        assert load - added.units <= spec.capacity, f"{agent_id} was over capacity before"
+        assert load - aside <= spec.capacity, f"{agent_id} over capacity"
 
 
 class Pool:
@@ -131,7 +170,7 @@ class Pool:
         self.items: dict[str, WorkItem] = {}
         self.agents: dict[str, AgentState] = {}
         self.cells = {(cell.kind, cell.name): cell for cell in learned}
-        self.ledger = Ledger({s.agent_id: s.capacity for s in policy.agents.values()})
+        self.ledger = Ledger(policy)
         self.asked: set[str] = set()
         self.first_policy = policy
         self.engine = Engine(policy, cells=self.cells.values())
@@ -191,8 +230,7 @@ class Pool:
     def rebuild(self, policy: Policy | None = None) -> None:
         """A new engine from the written rows, as after a takeover; the workspace may have changed."""
         if policy is not None:
-            for agent in policy.agents.values():
-                self.ledger.capacity[agent.agent_id] = agent.capacity
+            self.ledger.policy = policy
             self.history.append((policy, self.now, self.now, []))
         self.engine = self.twin(policy or self.engine.book.policy)
 
@@ -227,8 +265,10 @@ class Pool:
     def beat(self, *agent_ids: str, at: datetime | None = None) -> list[Decision]:
         return [d for agent_id in agent_ids for d in self.tell(inputs.Heartbeat(agent_id), at)]
 
-    def accept(self, agent_id: str, reservation_id: str, at: datetime | None = None) -> list[Decision]:
-        return self.tell(inputs.Accept(agent_id, self._command(), reservation_id), at)
+    def accept(
+        self, agent_id: str, reservation_id: str, at: datetime | None = None, version: int | None = None
+    ) -> list[Decision]:
+        return self.tell(inputs.Accept(agent_id, self._command(), reservation_id, version), at)
 
     def decline(
         self, agent_id: str, reservation_id: str, reason: str | None = None, at: datetime | None = None
@@ -241,22 +281,55 @@ class Pool:
     def force(self, agent_id: str, work_item_id: str, by: str = "sup") -> list[Decision]:
         return self.tell(inputs.ForceAssign(agent_id, self._command(), work_item_id, by))
 
+    def consult(
+        self,
+        holder: str,
+        work_item_id: str,
+        to: str | None = None,
+        by: str | None = None,
+        **skills: int,
+    ) -> list[Decision]:
+        """The holder (or `by`) asks another agent, or one with skills, to take the work over."""
+        return self.tell(inputs.Consult(holder, self._command(), work_item_id, by or holder, to, skills))
+
+    def next(self, agent_id: str) -> list[Decision]:
+        return self.tell(inputs.Next(agent_id, self._command()))
+
+    def pick(self, agent_id: str, work_item_id: str) -> list[Decision]:
+        return self.tell(inputs.Take(agent_id, self._command(), work_item_id))
+
+    def silent(self, agent_id: str, work_item_id: str, since: datetime | None = None) -> list[Decision]:
+        return self.tell(inputs.FallSilent(work_item_id, agent_id, since or self.now))
+
+    def resume(self, work_item_id: str) -> list[Decision]:
+        return self.tell(inputs.Resume(work_item_id))
+
+    def tell_lost(self, agent_id: str) -> list[Decision]:
+        """Nothing is heard of the agent until the grace is over; the others go on."""
+        others = [a.agent_id for a in self.engine.book.agents.values() if a.connected]
+        decisions = []
+        for _ in range(5):
+            decisions += self.advance(seconds(15))
+            self.beat(*(a for a in others if a != agent_id))
+        return decisions
+
     def take(self, agent_id: str) -> list[str]:
         """The agent accepts everything that is offered; returns the items' ids."""
-        offered = [i for i in self.items.values() if i.reservation_id and i.agent_id == agent_id]
-        for item in offered:
-            self.accept(agent_id, item.reservation_id or "")
-        return sorted(item.work_item_id for item in offered)
+        offers = [(i, r) for i in self.items.values() for r in i.reservations if r.agent_id == agent_id]
+        for _, offer in offers:
+            self.accept(agent_id, offer.reservation_id)
+        return sorted(item.work_item_id for item, _ in offers)
 
-    def reservation(self, work_item_id: str) -> str:
-        found = self.items[work_item_id].reservation_id
-        assert found is not None
-        return found
+    def reservation(self, work_item_id: str, agent_id: str | None = None) -> str:
+        """The standing reservation of an item, the only one or the agent's."""
+        [found] = [r for r in self.items[work_item_id].reservations if agent_id in (None, r.agent_id)]
+        return found.reservation_id
 
     def where(self, work_item_id: str) -> tuple[str, str | None]:
-        """(state, agent) of a live item."""
+        """(state, the holder or else whom it is offered to) of a live item."""
         item = self.items[work_item_id]
-        return (item.state.value, item.agent_id)
+        offered = "+".join(r.agent_id for r in item.reservations)
+        return (item.state.value, item.agent_id or offered or None)
 
     def agent(self, agent_id: str) -> AgentState:
         return self.engine.book.agents[agent_id]
@@ -294,6 +367,9 @@ def facts(decisions: list[Decision]) -> list[str]:
 
 def _words(fact: made.Fact) -> Iterator[str]:
     yield fact.ending.value if isinstance(fact, made.ReservationEnded) else type(fact).__name__.lower()
+    if isinstance(fact, made.Offered):
+        yield fact.reservation.agent_id
+        return
     agent_id = getattr(fact, "agent_id", None) or fact.item.agent_id
     if agent_id:
         yield agent_id

@@ -27,7 +27,7 @@ def test_an_item_is_queued_and_offered_at_once_to_a_free_agent() -> None:
     pool.available("ayu")
     decisions = pool.request("wki_1")
     assert facts(decisions) == ["queued", "offered ayu"]
-    offered = only(decisions, Offered).item
+    offered = only(decisions, Offered).reservation
     assert offered.expires_at == pool.now + seconds(30)
 
 
@@ -42,7 +42,7 @@ def test_auto_accept_assigns_without_an_offer() -> None:
 def test_whoever_was_without_new_work_for_longest_comes_first() -> None:
     pool = Pool(policy(spec("ayu", 2), spec("budi", 2), spec("citra", 2)))
     pool.available("citra", "ayu", "budi")
-    given = [only(pool.request(f"wki_{n}"), Offered).item.agent_id for n in range(6)]
+    given = [only(pool.request(f"wki_{n}"), Offered).reservation.agent_id for n in range(6)]
     assert given == ["citra", "ayu", "budi", "citra", "ayu", "budi"]
 
 
@@ -60,7 +60,7 @@ def test_an_offer_that_comes_to_nothing_does_not_cost_the_agent_the_place_in_the
     pool.available("ayu", "budi")
     pool.request("wki_1")
     pool.withdraw("wki_1")
-    assert only(pool.request("wki_2"), Offered).item.agent_id == "ayu"
+    assert only(pool.request("wki_2"), Offered).reservation.agent_id == "ayu"
 
 
 def test_returning_from_a_break_goes_to_the_end_of_the_idle_order() -> None:
@@ -68,7 +68,7 @@ def test_returning_from_a_break_goes_to_the_end_of_the_idle_order() -> None:
     pool.available("ayu", "budi")
     pool.presence("ayu", Presence.BREAK)
     pool.available("ayu")
-    assert only(pool.request("wki_1"), Offered).item.agent_id == "budi"
+    assert only(pool.request("wki_1"), Offered).reservation.agent_id == "budi"
 
 
 @pytest.mark.parametrize(
@@ -145,14 +145,14 @@ def test_the_agent_of_the_conversations_last_assignment_is_preferred_when_free()
     pool = Pool(policy(spec("ayu"), spec("budi")))
     pool.available("ayu", "budi")
     offered = only(pool.request("wki_1", last_agent_id="budi"), Offered)
-    assert offered.item.agent_id == "budi"
+    assert offered.reservation.agent_id == "budi"
     assert offered.explanation.note == "had this conversation last"
 
 
 def test_the_last_agent_is_not_waited_for() -> None:
     pool = Pool(policy(spec("ayu"), spec("budi")))
     pool.available("ayu")
-    assert only(pool.request("wki_1", last_agent_id="budi"), Offered).item.agent_id == "ayu"
+    assert only(pool.request("wki_1", last_agent_id="budi"), Offered).reservation.agent_id == "ayu"
 
 
 def test_work_for_one_agent_waits_for_that_agent_and_asks_for_no_skill() -> None:
@@ -307,7 +307,7 @@ def test_a_takeover_does_not_make_absent_agents_count_as_there() -> None:
 @pytest.mark.parametrize("wish", ["only_agent_id", "last_agent_id"])
 def test_the_delay_of_a_queue_does_not_keep_an_agent_who_frees_up_from_work_that_is_theirs(wish: str) -> None:
     late = {BILLING: Terms(delay=seconds(30))}
-    pool = Pool(policy(AgentSpec("ayu", {}, frozenset({BILLING}), 1, late)))
+    pool = Pool(policy(AgentSpec("ayu", {}, frozenset({BILLING}), 1, terms=late)))
     pool.available("ayu")
     pool.request("wki_1", last_agent_id="ayu")
     pool.request("wki_2", **{wish: "ayu"})

@@ -1,5 +1,7 @@
 """A workspace that changed while nobody watched: agents gone, come back, smaller; queues gone; and no change at all."""
 
+from dataclasses import replace
+
 from libs.contracts.vocabulary import Presence
 from services.router.assignment.domain.decisions import AgentChange, Queued
 from tests.unit.router.assignment.pool import (
@@ -27,6 +29,19 @@ def crew() -> Pool:
     pool.take("ayu")
     pool.request("wki_2")
     return pool
+
+
+def test_an_offer_of_which_the_row_says_nothing_is_made_anew() -> None:
+    pool = Pool(policy(spec("ayu")))
+    pool.available("ayu")
+    pool.request("wki_1")
+    pool.items["wki_1"] = replace(pool.items["wki_1"], agent_id="ayu", reservations=())
+    pool.ledger.live["wki_1"].offered.clear()
+    pool.reminders.clear()
+    pool.rebuild()
+    decisions = pool.beat("ayu")
+    assert facts(decisions) == ["queued", "offered ayu"]
+    assert only(decisions, Queued).reason == "offer_lost"
 
 
 def test_an_unchanged_workspace_decides_nothing() -> None:

@@ -190,7 +190,7 @@ def test_where_missing_has_no_penalty_the_item_still_does_not_come_back_at_once(
 
 def test_an_expiry_is_stamped_with_the_time_it_was_due_and_told_once() -> None:
     pool = offered()
-    due = pool.items["wki_1"].expires_at
+    due = pool.items["wki_1"].reservations[0].expires_at
     decisions = pool.stall(seconds(3600))
     expired = only([d for d in decisions if facts([d]) == ["expired agent-0"]], ReservationEnded)
     assert expired.item.changed_at == due
@@ -201,7 +201,7 @@ def test_an_expiry_that_this_system_slept_through_is_not_held_against_the_agent(
     pool = offered()
     decisions = pool.stall(seconds(3600))
     assert facts(decisions) == ["expired agent-0", "offered agent-0"]
-    assert pool.items["wki_1"].expires_at == pool.now + seconds(30)
+    assert pool.items["wki_1"].reservations[0].expires_at == pool.now + seconds(30)
 
 
 def test_an_agent_freed_by_an_expiry_gets_the_first_in_waiting_order_not_the_expired_item() -> None:

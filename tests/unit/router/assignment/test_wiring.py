@@ -1,5 +1,6 @@
 """The flow agrees with the map of topics, the workspace becomes a policy, waiting work is counted when asked for."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from libs.contracts.vocabulary import Channel, WorkState
 from libs.workspace import Agent, Pool, Queue, Workspace
 from services.router.assignment import metrics
 from services.router.assignment.domain import inputs
+from services.router.assignment.domain.policy import Mode
 from services.router.assignment.domain.work import TRANSITIONS, Move
 from services.router.assignment.flow import flow, policy_of
 from services.router.assignment.store import AssignmentStore
@@ -53,6 +55,22 @@ def test_a_policy_says_what_the_workspace_says_of_the_pool() -> None:
     assert policy.agents["ayu"].queues == {"billing"}
     assert policy.agents["budi"].queues == {"billing", "sales"}
     assert policy.supervisors == {"hendra"}
+
+
+def test_a_policy_says_how_work_is_offered_held_and_let_go() -> None:
+    pool = Pool(
+        "main", offers_at_once=3, missed="stay", interruptible_by={Channel.CUSTOM: (Channel.WEBCHAT,)}
+    )
+    queue = Queue("billing", "main", mode="pull", wrap_up_capacity="release")
+    ayu = Agent("ayu", "Ayu", "main", caps={Channel.WHATSAPP: 2})
+    policy = policy_of(
+        replace(WORKSPACE, pools={"main": pool}, queues={"billing": queue}, agents={"ayu": ayu}), "main"
+    )
+    assert (policy.offers_at_once, policy.missed_becomes_busy) == (3, False)
+    assert (policy.mode("billing"), policy.mode("unheard of")) == (Mode.PULL, Mode.PUSH)
+    assert policy.interruptible == {Channel.CUSTOM: {Channel.WEBCHAT}}
+    assert policy.wrap_up_releases == {"billing"}
+    assert policy.agents["ayu"].caps == {Channel.WHATSAPP: 2}
 
 
 def test_every_conversation_takes_at_least_one_unit() -> None:

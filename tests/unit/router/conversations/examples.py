@@ -27,10 +27,10 @@ WORKSPACE = Workspace(
         "prioritas": Queue("prioritas", "layanan", skills={"bahasa": 3}, priority=10),
         "gudang": Queue("gudang", "logistik"),
     },
-    pools={"layanan": Pool("layanan"), "logistik": Pool("logistik")},
+    pools={"layanan": Pool("layanan"), "logistik": Pool("logistik", idle_release=timedelta(minutes=10))},
     agents={
         "ayu": Agent("ayu", "Ayu Lestari", "layanan"),
-        "budi": Agent("budi", "Budi Santoso", "layanan"),
+        "budi": Agent("budi", "Budi Santoso", "layanan", skills={"refund": 3}),
         "gani": Agent("gani", "Gani", "logistik", queues=("gudang",)),
         "hendra": Agent("hendra", "Hendra Wijaya", "layanan", role="supervisor"),
     },

@@ -7,7 +7,7 @@ import pytest
 from libs.contracts.vocabulary import AuthorKind, Channel, ConversationState
 from libs.workspace import Agent, Workspace
 from services.router.conversations.domain.authority import refuse_author
-from services.router.conversations.domain.queueing import Destination, destination, queue_of
+from services.router.conversations.domain.queueing import Destination, Wish, destination, queue_of
 from services.router.conversations.domain.refusal import Code, Refusal
 from services.router.conversations.domain.reply import refuse_reply, refuse_snooze
 from services.router.conversations.domain.tags import change_tags
@@ -82,7 +82,7 @@ def test_snooze_ends_in_the_future_and_within_a_year(
 
 
 def test_transfer_to_an_agent_of_the_pool_stays_in_its_queue() -> None:
-    assert destination(WORKSPACE, conversation(), None, "budi") == Destination(
+    assert destination(WORKSPACE, conversation(), Wish(agent_id="budi")) == Destination(
         WORKSPACE.queues["umum"], "budi"
     )
 
@@ -90,7 +90,7 @@ def test_transfer_to_an_agent_of_the_pool_stays_in_its_queue() -> None:
 def test_transfer_to_an_agent_who_serves_every_queue_of_another_pool_takes_the_first() -> None:
     everywhere = Agent("wati", "Wati", "logistik")
     workspace = Workspace("t", queues=WORKSPACE.queues, pools=WORKSPACE.pools, agents={"wati": everywhere})
-    assert destination(workspace, conversation(), None, "wati") == Destination(
+    assert destination(workspace, conversation(), Wish(agent_id="wati")) == Destination(
         WORKSPACE.queues["gudang"], "wati"
     )
 
@@ -98,7 +98,7 @@ def test_transfer_to_an_agent_who_serves_every_queue_of_another_pool_takes_the_f
 def test_transfer_to_an_agent_who_serves_nothing_is_refused() -> None:
     nowhere = Agent("wati", "Wati", "kosong")
     workspace = Workspace("t", queues=WORKSPACE.queues, agents={"wati": nowhere})
-    assert code(destination(workspace, conversation(), None, "wati")) is Code.NO_QUEUE
+    assert code(destination(workspace, conversation(), Wish(agent_id="wati"))) is Code.NO_QUEUE
 
 
 def test_queue_that_is_gone_gives_way_to_the_inboxes_and_that_to_none() -> None:
