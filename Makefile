@@ -31,8 +31,17 @@ check: $(READY) ## formatting, lint, types, walls, sizes, pages that are generat
 bench: $(READY) ## the chain beside a floor of the same hops [ARGS='--rates 50,200']
 	@$(PY) -m bench $(ARGS)
 
+bench-matching: $(READY) ## decisions in a pool of ten thousand agents, and its rebuilding [ARGS='--waiting 10000']
+	@$(PY) -m bench.matching $(ARGS)
+
+bench-sla: $(READY) ## a million open SLA clocks: restart, lateness of firings, changes [ARGS='--clocks 50000']
+	@$(PY) -m bench.sla $(ARGS)
+
 bench-routing: $(READY) ## routing policies on the same simulated days [SEEDS=1-30] [WORLDS=S1,S2-flat] [ARGS='--policies lia_tuned,slack']
 	@$(PY) -m bench.routing $(if $(SEEDS),--seeds $(SEEDS)) $(if $(WORLDS),--worlds $(WORLDS)) $(ARGS)
+
+replay: $(READY) ## decisions of a recording made again [TOPICS=folder] [POLICY=workspace.yaml]
+	@$(PY) -m services.router.replay "$(or $(TOPICS),tests/fixtures/recorded/demo)" $(if $(POLICY),--policy "$(POLICY)") $(ARGS)
 
 chaos: $(READY) ## kill processes, broker and database under load, then count the promises [KILLS=100]
 	@$(PY) -m tests.chaos --kills $(or $(KILLS),100) $(ARGS)
@@ -57,4 +66,4 @@ lock: $(READY) ## refresh the locked dependencies from requirements/*.in
 clean: ## remove the virtual environment, caches and local data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .sambung
 
-.PHONY: help demo test check bench bench-routing chaos dead docs up venv lock clean
+.PHONY: help demo test check bench bench-matching bench-routing bench-sla replay chaos dead docs up venv lock clean

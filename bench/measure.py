@@ -210,14 +210,14 @@ def _start_floor(servers: Servers, folder: Path) -> Floor:
 
 async def measured(processes: dict[str, int], driving: Coroutine[Any, Any, Block]) -> Block:
     """Drive a block and note what it cost each process."""
-    before = _cpu_of(processes)
+    before = cpu_of(processes)
     result = await driving
-    after = _cpu_of(processes)
+    after = cpu_of(processes)
     result.cpu = {name: after[name] - before[name] for name in before if name in after}
     return result
 
 
-def _cpu_of(processes: dict[str, int]) -> dict[str, float]:
+def cpu_of(processes: dict[str, int]) -> dict[str, float]:
     """CPU seconds so far, by name; a process's children count with it."""
     found = {}
     for name, pid in processes.items():

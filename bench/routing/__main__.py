@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bench.routing import queueing, reference
 from bench.routing.baselines import BASELINES
-from bench.routing.campaign import Day, Run, WorldName, campaign, days, spread
+from bench.routing.campaign import Day, Run, campaign, days, parse_world, spread
 from bench.routing.catalogue import NAMES
 from bench.routing.erlang import Steady
 from bench.routing.report import report, report_lines
@@ -34,7 +34,7 @@ Seeds = Annotated[str, typer.Option(help="such as 1-30 or 101,103-105")]
 def compare(
     context: typer.Context,
     seeds: Seeds = "1-30",
-    worlds: Annotated[str, typer.Option(help="S1|S2[-flat|-pooled][@.90], with commas")] = WORLDS,
+    worlds: Annotated[str, typer.Option(help="S1|S2[-flat|-pooled][@.90] or calls, with commas")] = WORLDS,
     policies: Annotated[str, typer.Option(help="names with commas, or all baselines")] = "all",
     baseline: Annotated[str, typer.Option(help="names that the others are compared with")] = "lia_tuned",
     processes: Processes = CORES,
@@ -50,7 +50,7 @@ def compare(
         raise typer.BadParameter(f"no policy {', '.join(unknown)}; there are {', '.join(NAMES)}")
     try:
         wanted = days(
-            [WorldName.parse(w) for w in worlds.split(",")], parse_seeds(seeds), [Run(n) for n in names]
+            [parse_world(w) for w in worlds.split(",")], parse_seeds(seeds), [Run(n) for n in names]
         )
     except ValueError as fault:
         raise typer.BadParameter(str(fault)) from fault

@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import TypeVar
 
+from bench.routing.calls.day import August
 from bench.routing.catalogue import make_policy
 from bench.routing.engine import Engine
 from bench.routing.scenario import SCENARIOS
@@ -32,7 +33,9 @@ class WorldName:
         """Raises ValueError for a name that is none."""
         found = NAME.fullmatch(text)
         if found is None or found["scenario"] not in SCENARIOS:
-            raise ValueError(f"{text!r} is no world: expected {'|'.join(SCENARIOS)}[-flat|-pooled][@.90]")
+            raise ValueError(
+                f"{text!r} is no world: expected {'|'.join(SCENARIOS)}[-flat|-pooled][@.90], or calls"
+            )
         variant = found["variant"]
         return cls(found["scenario"], float(found["rho"] or 0.90), variant == "-flat", variant == "-pooled")
 
@@ -42,6 +45,16 @@ class WorldName:
 
     def make(self, seed: int) -> World:
         return make_world(SCENARIOS[self.scenario], self.rho, seed, flat=self.flat, pooled=self.pooled)
+
+
+AnyWorld = WorldName | August
+"""A world but for its seed."""
+CALLS = ("calls", str(August()))
+
+
+def parse_world(text: str) -> AnyWorld:
+    """A world of CCR-1, or `calls`, the real ones of August 1999. Raises ValueError for a name that is none."""
+    return August() if text in CALLS else WorldName.parse(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +69,12 @@ class Run:
 class Day:
     """One world and seed, and the policies that live through it."""
 
-    world: WorldName
+    world: AnyWorld
     seed: int
     runs: tuple[Run, ...]
 
 
-Scores = dict[tuple[WorldName, Run], dict[int, Score]]
+Scores = dict[tuple[AnyWorld, Run], dict[int, Score]]
 """By seed."""
 
 
@@ -74,7 +87,7 @@ def live(day: Day) -> list[Score]:
     ]
 
 
-def days(worlds: Iterable[WorldName], seeds: Iterable[int], runs: Iterable[Run]) -> list[Day]:
+def days(worlds: Iterable[AnyWorld], seeds: Iterable[int], runs: Iterable[Run]) -> list[Day]:
     """Every seed of every world, the worlds in turns."""
     names, taken = tuple(worlds), tuple(runs)
     return [Day(name, seed, taken) for seed in seeds for name in names]

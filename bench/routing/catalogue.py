@@ -1,11 +1,13 @@
 """This file makes a policy by its name: a baseline, or the router's own engine under a setting."""
 
 from bench.routing.baselines import BASELINES
+from bench.routing.calls.rules import BANK
 from bench.routing.policy import Policy
 from bench.routing.product import SETTINGS, Product
 from bench.routing.world import World
 
-NAMES = (*BASELINES, *SETTINGS)
+RULES = {**BASELINES, **BANK}
+NAMES = (*RULES, *SETTINGS)
 
 
 def make_policy(name: str, world: World, *, clairvoyant: bool = False) -> Policy:
@@ -16,7 +18,7 @@ def make_policy(name: str, world: World, *, clairvoyant: bool = False) -> Policy
     """
     if name in SETTINGS:
         return Product(SETTINGS[name])
-    return BASELINES[name](realised_load(world) if clairvoyant else None)
+    return RULES[name](realised_load(world) if clairvoyant else None)
 
 
 def realised_load(world: World) -> list[float]:

@@ -19,7 +19,7 @@ ENDLESS = 1e6
 
 
 class Illegal(Exception):
-    """The policy assigned a conversation that does not wait, or to an agent without room or without the skill."""
+    """The policy assigned a conversation that does not wait, or to an agent off duty, without room or without the skill."""
 
 
 class Stranded(Exception):
@@ -37,6 +37,12 @@ class Event(IntEnum):
     FINISH = 1
     PATIENCE = 2
     WAKE = 3
+    COME = 4
+    GO = 5
+
+
+SHIFT_CHANGES = frozenset({Event.COME, Event.GO})
+"""Who comes or goes in the second of an arrival has done so before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ class Engine:
         staff, n = world.staff, len(world.conversations)
         agents = range(len(staff.agents))
         self._world, self._policy = world, policy
-        self._floor = Floor(staff)
+        self._floor = Floor(staff, present=not world.shifts)
         self._rates = [1.0 / (1 + staff.slow_down * (k - 1)) for k in range(1, staff.capacity + 1)]
         self._can = [frozenset(e) for e in staff.eligible]
         self._open: list[list[tuple[Conversation, float]]] = [[] for _ in agents]
@@ -75,6 +81,7 @@ class Engine:
         self._since = [0.0 for _ in agents]
         self._version = [0 for _ in agents]
         """Grows when an agent's next finish moves: an event of an older version is void."""
+        self._on = [not world.shifts for _ in agents]
         self._state = [0] * n
         self._events: list[tuple[float, int, Event, int, int]] = []
         self._numbers = count()
@@ -90,11 +97,16 @@ class Engine:
 
     def run(self) -> Outcome:
         events, policy = self._events, self._policy
+        for agent, shift in enumerate(self._world.shifts):
+            self._schedule(shift.begins, Event.COME, agent)
+            self._schedule(shift.ends, Event.GO, agent)
         policy.start(self._floor)
         self._wakes()
         for conversation in self._world.conversations:
             arrives = conversation.arrived_at
-            while events and events[0][0] < arrives:
+            while events and (
+                events[0][0] < arrives or (events[0][0] == arrives and events[0][2] in SHIFT_CHANGES)
+            ):
                 self._happen(heapq.heappop(events))
             self._arrive(conversation, arrives)
         while events:
@@ -111,6 +123,14 @@ class Engine:
         elif kind is Event.PATIENCE:
             if self._state[which] == State.WAITING:
                 self._abandon(which, at)
+        elif kind is Event.COME:
+            self._on[which] = True
+            self._floor.come(which, at)
+            self._carry_out(self._policy.on_agent_on(which, at), at)
+        elif kind is Event.GO:
+            self._on[which] = False
+            self._floor.go(which)
+            self._carry_out(self._policy.on_agent_off(which, at), at)
         else:
             self._carry_out(self._policy.on_wake(which, at), at)
 
@@ -156,6 +176,7 @@ class Engine:
         held = self._open[agent]
         if (
             self._state[number] != State.WAITING
+            or not self._on[agent]
             or len(held) >= world.staff.capacity
             or agent not in self._can[conversation.pool]
         ):

@@ -39,6 +39,8 @@ class Agent:
     primary: int
     levels: Mapping[int, int]
     languages: frozenset[int]
+    pace: float = 1.0
+    """Handle time against that of colleagues as learned on earlier days; 1 where nothing was learned."""
 
 
 @dataclass(frozen=True)
@@ -86,17 +88,20 @@ class Finished(NamedTuple):
 class Floor:
     """The staff at this moment, and the queues. Kept by the simulation; a policy reads it and may ask to be woken.
 
-    By agent: `open` conversations and `last_touch`, the second of the latest assignment or finish. By topic:
-    `free_slots` and `total_slots` of the agents whose primary topic it is. `heads` has the oldest waiting conversation
-    of each queue or None, `waiting` every waiting one by id.
+    By agent: `on` duty, `open` conversations and `last_touch`, the second of the latest assignment, finish or arrival on
+    duty. By topic: `free_slots` and `total_slots` of the agents on duty whose primary topic it is. `heads` has the oldest
+    waiting conversation of each queue or None, `waiting` every waiting one by id.
+
+    Who is not on duty finishes what they have and is given nothing new. Without `present` the day begins with nobody.
     """
 
-    def __init__(self, staff: Staff) -> None:
+    def __init__(self, staff: Staff, *, present: bool = True) -> None:
         self.staff = staff
+        self.on = [present] * len(staff.agents)
         self.open = [0] * len(staff.agents)
         self.last_touch = [-1e-9 * (a + 1) for a in range(len(staff.agents))]
         self.total_slots = [0] * (len(staff.forecast) // LANGUAGES)
-        for agent in staff.agents:
+        for agent in staff.agents if present else ():
             self.total_slots[agent.primary] += staff.capacity
         self.free_slots = list(self.total_slots)
         queues = len(staff.forecast) * 2 * len(staff.channels)
@@ -141,7 +146,22 @@ class Floor:
     def release(self, agent: int, count: int, at: float) -> None:
         self.open[agent] -= count
         self.last_touch[agent] = at
-        self.free_slots[self.staff.agents[agent].primary] += count
+        if self.on[agent]:
+            self.free_slots[self.staff.agents[agent].primary] += count
+
+    def come(self, agent: int, at: float) -> None:
+        self.on[agent] = True
+        self.last_touch[agent] = at
+        self._count_slots(agent, 1)
+
+    def go(self, agent: int) -> None:
+        self.on[agent] = False
+        self._count_slots(agent, -1)
+
+    def _count_slots(self, agent: int, sign: int) -> None:
+        primary = self.staff.agents[agent].primary
+        self.total_slots[primary] += sign * self.staff.capacity
+        self.free_slots[primary] += sign * (self.staff.capacity - self.open[agent])
 
     def take_wakes(self) -> list[tuple[float, int]]:
         """What was asked for since the last call."""

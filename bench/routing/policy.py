@@ -26,6 +26,11 @@ class Policy(Protocol):
 
     def on_abandon(self, conversation: Conversation, now: float) -> Iterable[Assignment]: ...
 
+    def on_agent_on(self, agent: int, now: float) -> Iterable[Assignment]: ...
+
+    def on_agent_off(self, agent: int, now: float) -> Iterable[Assignment]:
+        """What the agent has open they finish; they are given nothing new."""
+
     def on_wake(self, token: int, now: float) -> Iterable[Assignment]:
         """At the time that was asked for with `floor.wake`."""
 
@@ -89,7 +94,11 @@ class Ranked:
         return ()
 
     def on_finish(self, agent: int, done: Sequence[Finished], now: float) -> Iterator[Assignment]:
-        while self._floor.open[agent] < self._capacity:
+        return self.on_agent_on(agent, now)
+
+    def on_agent_on(self, agent: int, now: float) -> Iterator[Assignment]:
+        floor = self._floor
+        while floor.on[agent] and floor.open[agent] < self._capacity:
             found = self._conversation_for(agent, now)
             if found is None:
                 return
@@ -98,14 +107,17 @@ class Ranked:
     def on_abandon(self, conversation: Conversation, now: float) -> Iterable[Assignment]:
         return ()
 
+    def on_agent_off(self, agent: int, now: float) -> Iterable[Assignment]:
+        return ()
+
     def on_wake(self, token: int, now: float) -> Iterable[Assignment]:
         conversation = self._floor.waiting.get(token)
         agent = self._agent_for(conversation, now) if conversation is not None else None
         return () if conversation is None or agent is None else ((conversation, agent),)
 
     def _agent_for(self, conversation: Conversation, now: float) -> int | None:
-        load, capacity, may = self._floor.open, self._capacity, self._may
-        free = [a for a in self._floor.staff.eligible[conversation.pool] if load[a] < capacity]
+        on, load, capacity, may = self._floor.on, self._floor.open, self._capacity, self._may
+        free = [a for a in self._floor.staff.eligible[conversation.pool] if load[a] < capacity and on[a]]
         if may is not None:
             free = [a for a in free if may(conversation, a, now)]
         return self._pick(conversation, free) if free else None

@@ -62,9 +62,8 @@ class Product:
         for agent in reversed(
             floor.staff.agents
         ):  # the first to come has been idle for longest: the highest number
-            asked = SetPresence(agent_id(agent.id), f"start-{agent.id}", Presence.AVAILABLE)
-            for _ in self._tell(asked, 0.0):
-                raise AssertionError("nothing waits yet")
+            if floor.on[agent.id]:
+                self.on_agent_on(agent.id, 0.0)  # nothing waits yet
 
     def on_arrival(self, conversation: Conversation, now: float) -> Iterable[Assignment]:
         return self._tell(self._request(conversation), now)
@@ -75,6 +74,12 @@ class Product:
 
     def on_abandon(self, conversation: Conversation, now: float) -> Iterable[Assignment]:
         return self._tell(Withdraw(item_id(conversation.id), "abandoned"), now)
+
+    def on_agent_on(self, agent: int, now: float) -> Iterable[Assignment]:
+        return self._tell(SetPresence(agent_id(agent), f"on-{agent}", Presence.AVAILABLE), now)
+
+    def on_agent_off(self, agent: int, now: float) -> Iterable[Assignment]:
+        return self._tell(SetPresence(agent_id(agent), f"off-{agent}", Presence.OFFLINE), now)
 
     def on_wake(self, token: int, now: float) -> Iterable[Assignment]:
         name, lapse = self._reminders[token]

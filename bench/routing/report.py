@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.routing.campaign import Scores, WorldName
+from bench.routing.campaign import AnyWorld, Scores
 from bench.routing.paired import Interval, interval, paired
 from bench.routing.queueing import OFF, Finding
 from bench.routing.score import Score
@@ -41,7 +41,7 @@ ByPolicy = Mapping[str, Mapping[int, Score]]
 
 def report(scores: Scores, baselines: Sequence[str], console: Console) -> dict[str, Any]:
     """Print two tables for each world; return all as JSON values."""
-    worlds: dict[WorldName, dict[str, dict[int, Score]]] = {}
+    worlds: dict[AnyWorld, dict[str, dict[int, Score]]] = {}
     for (world, run), by_seed in scores.items():
         worlds.setdefault(world, {})[run.policy] = by_seed
     values = {}
@@ -53,7 +53,7 @@ def report(scores: Scores, baselines: Sequence[str], console: Console) -> dict[s
     return values
 
 
-def _scores(world: WorldName, found: ByPolicy) -> Table:
+def _scores(world: AnyWorld, found: ByPolicy) -> Table:
     seeds = len(next(iter(found.values())))
     title = f"{world}, {seeds} seeds: means; breaches with their 95 % confidence interval"
     table = Table("policy", "breach %", "median", *COLUMNS, title=title)
@@ -66,7 +66,7 @@ def _scores(world: WorldName, found: ByPolicy) -> Table:
     return table
 
 
-def _comparisons(world: WorldName, found: ByPolicy, baselines: Sequence[str]) -> Table:
+def _comparisons(world: AnyWorld, found: ByPolicy, baselines: Sequence[str]) -> Table:
     title = f"{world}, paired by seed: mean differences with their 95 % confidence interval"
     table = Table(
         *("policy", "against", "breach points", "ratio", "worse on", "median points", *COMPARED), title=title

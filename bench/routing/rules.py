@@ -203,12 +203,14 @@ class Hold:
 
     def bind(self, floor: Floor) -> May:
         agents, fraction = floor.staff.agents, self._fraction
-        free, enough = floor.free_slots, [self._reserve * slots for slots in floor.total_slots]
+        free, total, reserve = floor.free_slots, floor.total_slots, self._reserve
 
         def may(c: Conversation, agent: int, now: float) -> bool:
             own = agents[agent].primary
             return (
-                own == c.topic or now - c.arrived_at >= fraction * c.sla - ROUNDING or free[own] > enough[own]
+                own == c.topic
+                or now - c.arrived_at >= fraction * c.sla - ROUNDING
+                or free[own] > reserve * total[own]
             )
 
         return may

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.routing.engine import Outcome
-from bench.routing.scenario import WARM_UP
 
 SMALLEST_POOL = 50
 """Scored conversations below which a pool does not count as the worst one: chance, not routing."""
@@ -22,19 +21,20 @@ Flags = npt.NDArray[np.bool_]
 class Score:
     """One day of one policy. Shares are 0 to 1, times seconds; `_ch0` is of the first channel alone.
 
-    n               scored conversations: all that arrive after the warm-up
+    n               scored conversations: all that arrive after the warm-up; `counted` of them in the base of the breaches
     breach          answered late or abandoned late, of all but those abandoned in time; of VIPs; of the worst pool
     tardiness       mean seconds past the target, over the same base
     abandoned       of all scored
     asa, p95        mean and 95th percentile of the wait of those answered
     good_match      answered at level 4 or 5
     affinity        answered repeat contacts that met their last agent
-    utilisation     share of the day with something open, mean over agents; `jain` of the same
+    utilisation     share of their time on duty with something open, mean over agents; `jain` of the same
     gini            of the number of assignments by agent
     longest_wait    of anybody scored
     """
 
     n: int
+    counted: int
     breach: float
     breach_vip: float
     breach_ch0: float
@@ -53,9 +53,10 @@ class Score:
     longest_wait: float
 
 
-def score(outcome: Outcome, warm_up: float = WARM_UP) -> Score:
-    """Score a day. A measure over nobody is 0."""
-    talk = outcome.world.conversations
+def score(outcome: Outcome, warm_up: float | None = None) -> Score:
+    """Score a day, after the warm-up of its world where none is given. A measure over nobody is 0."""
+    world = outcome.world
+    talk, warm_up = world.conversations, world.warm_up if warm_up is None else warm_up
     arrived, sla = np.array([c.arrived_at for c in talk]), np.array([c.sla for c in talk])
     started, abandoned_at = np.array(outcome.started_at), np.array(outcome.abandoned_at)
     agent, level = np.array(outcome.agent), np.array(outcome.level)
@@ -71,10 +72,11 @@ def score(outcome: Outcome, warm_up: float = WARM_UP) -> Score:
     answered = scored & served
     chatted = answered & first_channel
     repeated = answered & (last >= 0)
-    pools = [base & (pool == p) for p in range(len(outcome.world.staff.forecast))]
-    share_busy = np.array(outcome.busy) / outcome.world.horizon
+    pools = [base & (pool == p) for p in range(len(world.staff.forecast))]
+    share_busy = np.array([busy / world.on_duty(a) for a, busy in enumerate(outcome.busy)])
     return Score(
         n=int(scored.sum()),
+        counted=int(base.sum()),
         breach=_mean(late, base),
         breach_vip=_mean(late, base & vip),
         breach_ch0=_mean(late, base & first_channel),

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from bench.routing.scenario import (
     TOPIC_SHARES,
     TOPICS,
     VIP_SHARE,
+    WARM_UP,
     Scenario,
     forecast,
     pool_of,
@@ -46,14 +48,34 @@ class Truth:
     speed: tuple[float, ...]
 
 
+class Shift(NamedTuple):
+    """When an agent comes and goes, seconds."""
+
+    begins: float
+    ends: float
+
+
 @dataclass(frozen=True, slots=True)
 class World:
-    """One day: the same for every policy. `conversations` are in order of arrival and numbered so."""
+    """One day: the same for every policy. `conversations` are in order of arrival and numbered so.
+
+    Where there are `shifts`, one for each agent, nobody is there before theirs begins, and who has gone is given nothing
+    new; else all are there from the start. Arrivals before `warm_up` are served but not scored.
+    """
 
     staff: Staff
     conversations: tuple[Conversation, ...]
     truth: Truth
     horizon: float = HORIZON
+    shifts: tuple[Shift, ...] = ()
+    warm_up: float = WARM_UP
+
+    def on_duty(self, agent: int) -> float:
+        """For how many seconds of the day the agent is there."""
+        if not self.shifts:
+            return self.horizon
+        shift = self.shifts[agent]
+        return shift.ends - shift.begins
 
 
 def make_world(

@@ -61,6 +61,8 @@ class Envelope:
     recorded_at: datetime | None = None
     """When it entered the system."""
     traceparent: str = ""
+    decided: str = ""
+    """When it was decided and what had been handled before (`decided.Decided`), of a flow that can be replayed."""
     sequence: int = 0
     """Place in its source's order; 0 for first-hand events, which have none."""
     previous: int = 0
@@ -97,6 +99,7 @@ def encode_headers(envelope: Envelope) -> list[tuple[str, bytes]]:
         ("ce_causationid", envelope.causation_id),
         ("ce_workspace", envelope.workspace),
         ("traceparent", envelope.traceparent),
+        ("ce_decided", envelope.decided),
     )
     headers.extend((name, value.encode()) for name, value in optional if value)
     if envelope.recorded_at is not None:
@@ -129,6 +132,7 @@ def decode_envelope(headers: Iterable[tuple[str, bytes]]) -> Envelope:
             workspace=found.get("ce_workspace", b"").decode(),
             recorded_at=_parse(recorded) if recorded else None,
             traceparent=found.get("traceparent", b"").decode("ascii", "replace"),
+            decided=found.get("ce_decided", b"").decode("ascii", "replace"),
             sequence=int(sequence) if sequence else 0,
             previous=int(found["ce_previous"]) if sequence else 0,
         )

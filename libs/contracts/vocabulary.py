@@ -96,6 +96,8 @@ class Metric(Word):
     FIRST_RESPONSE = "first_response"
     NEXT_RESPONSE = "next_response"
     RESOLUTION = "resolution"
+    TIME_TO_ASSIGNMENT = "time_to_assignment"
+    PERIODIC_UPDATE = "periodic_update"
     UNKNOWN = "unknown"
 
 

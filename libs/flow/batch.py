@@ -15,6 +15,7 @@ from uuid import UUID
 
 import structlog
 
+from libs.contracts.decided import Decided
 from libs.contracts.envelope import (
     MAX_VALUE_BYTES,
     BadPayload,
@@ -30,8 +31,9 @@ from libs.contracts.envelope import (
 from libs.contracts.payloads.base import Payload
 from libs.contracts.topics import partition_of, topic_map, topic_of_type
 from libs.flow.flow import Dead, Drop, Effect, Fired, Flow, Performed, Retry, Timer, UndeclaredOutput
-from libs.flow.memory import Changes, DeadRow, EffectRow, Memory, TimerRow, headers_from_text, headers_to_text
+from libs.flow.memory import Changes, DeadRow, EffectRow, Memory, headers_from_text, headers_to_text
 from libs.flow.store import Store
+from libs.flow.timers import TimerRow
 from libs.flow.wire import Incoming, Outgoing, Record
 
 log = structlog.get_logger(__name__)
@@ -95,6 +97,23 @@ class Working:
         self._declared = _declared(flow)
         self.changes = Changes(next_seq=memory.next_seq)
         self.entry: Entry | None = None
+        self._read = dict(memory.positions)
+        self._decided = ""
+
+    def begin(self, entry: Entry) -> None:
+        """From here on this entry is what is handled."""
+        self.entry, self._decided = entry, ""
+        if entry.record is not None and entry.replay is None:
+            self._read[entry.place[0]] = entry.record.offset + 1
+        elif entry.timer is not None:
+            self.changes.fired += 1
+
+    def _when_decided(self) -> str:
+        if self.flow.replayable and not self._decided:
+            memory = self._memory
+            opened = f"{memory.epoch}.{memory.opened}"
+            self._decided = str(Decided(self.now, opened, memory.fired + self.changes.fired, self._read))
+        return self._decided
 
     def emit(self, payload: Payload, *, key: str, at: datetime, correlation: str = "") -> None:
         if type(payload) not in self._declared:
@@ -118,6 +137,7 @@ class Working:
             workspace=entry.workspace if entry else "",
             recorded_at=(entry.recorded_at if entry else None) or self.now,
             traceparent=entry.traceparent if entry else "",
+            decided=self._when_decided(),
             sequence=sequence,
             previous=previous,
         )
@@ -130,7 +150,7 @@ class Working:
         self.changes.timers[id] = TimerRow(id, key, due, timer.name, timer.model_dump_json(), cause)
 
     def cancel_timer(self, id: str) -> None:
-        if id in self.changes.timers or self._memory.timers.get(id) is not None:
+        if id in self.changes.timers or self._memory.timers.may_be_set(id):
             self.changes.timers[id] = None
 
     def perform(self, effect: Effect, *, id: str, key: str) -> None:
@@ -348,7 +368,7 @@ def run(working: Working, entries: Sequence[Entry], poison: Mapping[Place, str])
 
 
 def _handle(working: Working, entry: Entry) -> Any:
-    working.entry = entry
+    working.begin(entry)
     try:
         assert entry.handler is not None
         return entry.handler(working, entry.item)

@@ -18,6 +18,7 @@ from libs.flow.flow import Retry
 from libs.flow.memory import Changes, DeadRow, Memory, apply
 from libs.flow.shared import Lost, Shared, Stopped
 from libs.flow.store import Statement
+from libs.flow.timers import read_next
 from libs.flow.wire import Record
 
 log = structlog.get_logger(__name__)
@@ -189,6 +190,8 @@ class Batches:
             with metrics.PUBLISH.labels(self.flow.name).time():
                 await self.shared.publisher.publish(changes.outgoing)
             self.state.outbox.append(first_seq)
+        if self.state.timers.short:
+            await read_next(self.shared.database, self.flow.name, self.index, self.state.timers)
 
     async def _attempt(
         self, records: list[Record], replays: list[DeadRow], poison: dict[Place, str], limit: int
@@ -322,6 +325,7 @@ class Batches:
         self.store.discard()
         async with self.shared.database.connection() as c:
             await self.store.open(c)
+        self.state.opened, self.state.fired = self.state.opened + 1, 0
 
     def _count_dead(self, changes: Changes, entries: list[Entry]) -> None:
         dead = sum(1 for d in changes.dead if d.state == "dead" and d.key)

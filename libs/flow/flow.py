@@ -160,6 +160,9 @@ class Flow:
     gather: float = 0.0
     """How long (seconds) records may be left on the log, while they come at shorter distances than that, so that more of them
     share a batch. Timers and effects do not wait for it."""
+    replayable: bool = False
+    """Whether its events say when they were decided and what had been handled before (header `ce_decided`), so that what it
+    read and wrote can be replayed."""
     effects_at_once: int = 16
     """How many effects of one lane are under way at the same time (of different keys)."""
 

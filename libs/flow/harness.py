@@ -121,8 +121,9 @@ class Harness:
         id: str | None = None,
         source: str | None = None,
         correlation: str = "",
+        recorded_at: datetime | None = None,
     ) -> Incoming:
-        """The Kafka record of an event, not yet read by the flow."""
+        """The Kafka record of an event, not yet read by the flow; it entered the system at `recorded_at`, default now."""
         topic = topic_of_type()[payload.type]
         raw = key.encode()
         partition = partition_of(raw, topic_map().partitions)
@@ -130,19 +131,19 @@ class Harness:
         if not topic.first_hand:
             previous = self._sequences.get((topic.name, partition), 0)
             sequence = self._sequences[(topic.name, partition)] = previous + 1
-        moment = at or self.time.now()
+        recorded = recorded_at or self.time.now()
         envelope = Envelope(
             id=id or (str(sequence) if sequence else random_token(8)),
             source=source or f"/harness/{partition}",
             type=payload.type,
-            time=moment,
+            time=at or recorded,
             subject=key,
             correlation_id=correlation,
-            recorded_at=self.time.now(),
+            recorded_at=recorded,
             sequence=sequence,
             previous=previous,
         )
-        at_ms = int(self.time.now().timestamp() * 1000)
+        at_ms = int(recorded.timestamp() * 1000)
         return Incoming(
             topic.name, partition, -1, at_ms, raw, encode_value(payload), encode_headers(envelope)
         )
@@ -158,6 +159,16 @@ class Harness:
         """Put a record at the end of its log, unread."""
         log = self._logs.setdefault((record.topic, record.partition), [])
         log.append(replace(record, offset=len(log)))
+
+    def logs(self) -> list[Incoming]:
+        """Every record that the flow was given and that it published, with repeats, as they lie on the logs."""
+        written: dict[tuple[str, int], int] = {}
+        published = []
+        for record in self._publisher.records:
+            slot = (record.topic, record.partition)
+            offset = written[slot] = written.get(slot, -1) + 1
+            published.append(Incoming(*slot, offset, 0, record.key, record.value, record.headers))
+        return [record for log in self._logs.values() for record in log] + published
 
     async def catch_up(self, index: int) -> None:
         """Offer a lane what its logs hold beyond what it has."""
@@ -203,7 +214,12 @@ class Harness:
             )  # fmt: skip
             lane = Lane(self._shared, index, epoch)
             await lane.load(fresh=True)
-            lane.work.caught_up = True
+            # Timers wait until what is on the logs has been read, as they do over Kafka.
+            lane.work.goals = {
+                topic: len(log)
+                for (topic, partition), log in self._logs.items()
+                if partition == index and topic in self.flow.reads
+            }
             self._lanes[index] = lane
             await self.catch_up(index)
         return self._lanes[index]

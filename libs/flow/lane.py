@@ -17,9 +17,10 @@ from libs.flow import metrics
 from libs.flow.batches import PARKED, Batches
 from libs.flow.database import DatabaseAway
 from libs.flow.flow import Retry
-from libs.flow.memory import EffectRow, Memory, TimerRow, Timers
+from libs.flow.memory import EffectRow, Memory
 from libs.flow.publisher import PublishFailed
 from libs.flow.shared import Lost, Shared, Stopped, channel
+from libs.flow.timers import read_first
 from libs.flow.wire import Record, unpack
 from libs.timesource import jitter
 
@@ -103,7 +104,7 @@ class Lane:
 
     @property
     def sizes(self) -> tuple[int, int, int, int]:
-        """(timers, effects, dead letters, batches in the outbox) of this lane."""
+        """(timers in memory, effects, dead letters, batches in the outbox) of this lane."""
         m = self.work.memory
         return (len(m.timers), len(m.effects), sum(m.parked.values()), len(m.outbox)) if m else (0, 0, 0, 0)
 
@@ -235,7 +236,6 @@ class Lane:
         of_lane = "where flow = $1 and lane = $2"
         positions = await c.fetch(f'select topic, next_offset from "position" {of_lane}', *place)
         marks = await c.fetch(f"select topic, source, seq from watermark {of_lane}", *place)
-        timers = await c.fetch(f"select id, key, due, name, body, cause from timer {of_lane}", *place)
         effects = await c.fetch(f"select id, key, seq, name, body, cause from effect {of_lane}", *place)
         return Memory(
             epoch=self.epoch,
@@ -244,7 +244,7 @@ class Lane:
             tails=json.loads(row["tails"]),
             positions=dict(positions),
             watermarks={(topic, source): seq for topic, source, seq in marks},
-            timers=Timers([TimerRow(*t) for t in timers]),
+            timers=await read_first(c, *place),
             effects={e["id"]: EffectRow(*e) for e in effects},
             parked=dict(await c.fetch(PARKED, *place)),
         )

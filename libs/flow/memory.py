@@ -1,22 +1,12 @@
 """This file holds what a lane knows between batches, and the changes that one batch makes to it."""
 
-import heapq
 import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
-
-@dataclass(frozen=True, slots=True)
-class TimerRow:
-    id: str
-    key: str
-    due: datetime
-    name: str
-    body: str
-    cause: str
+from libs.flow.timers import TimerRow, Timers
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,59 +36,9 @@ class DeadRow:
     detail: str
 
 
-class Timers:
-    """The lane's timers: a heap over a table of what is set; entries of the heap that are out of date are skipped."""
-
-    def __init__(self, rows: list[TimerRow]) -> None:
-        self._rows = {row.id: row for row in rows}
-        self._heap = [(row.due, row.id) for row in rows]
-        heapq.heapify(self._heap)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def get(self, timer_id: str) -> TimerRow | None:
-        return self._rows.get(timer_id)
-
-    def next_due(self) -> datetime | None:
-        while self._heap:
-            due, timer_id = self._heap[0]
-            row = self._rows.get(timer_id)
-            if row is not None and row.due == due:
-                return due
-            heapq.heappop(self._heap)
-        return None
-
-    def due_until(self, moment: datetime, limit: int) -> list[TimerRow]:
-        """Timers due at or before the moment, in order of their due time; they stay set until `apply`."""
-        found: list[TimerRow] = []
-        taken: list[tuple[datetime, str]] = []
-        while len(found) < limit and (due := self.next_due()) is not None and due <= moment:
-            entry = heapq.heappop(self._heap)
-            taken.append(entry)
-            row = self._rows[entry[1]]
-            if not found or found[-1] is not row:
-                found.append(row)
-        for entry in taken:
-            heapq.heappush(self._heap, entry)
-        return found
-
-    def apply(self, changes: dict[str, TimerRow | None]) -> None:
-        for timer_id, row in changes.items():
-            if row is None:
-                self._rows.pop(timer_id, None)
-            else:
-                self._rows[timer_id] = row
-                heapq.heappush(self._heap, (row.due, timer_id))
-        # Entries of timers that were moved or cancelled stay in the heap until they come up; do not let them pile up.
-        if len(self._heap) > 64 + 2 * len(self._rows):
-            self._heap = [(row.due, row.id) for row in self._rows.values()]
-            heapq.heapify(self._heap)
-
-
 @dataclass(slots=True)
 class Memory:
-    """All kernel state of a lane between batches; equal to its rows."""
+    """The kernel's state of a lane between batches; equal to its rows, of which later timers are only rows."""
 
     epoch: int
     next_seq: int
@@ -114,6 +54,10 @@ class Memory:
     outbox: list[int] = field(default_factory=list)
     """First sequences of batches that are acknowledged by the broker and still in the outbox."""
     dead_run: int = 0
+    opened: int = 0
+    """How often the store was opened anew under this epoch."""
+    fired: int = 0
+    """Timers handled since the store was opened."""
 
 
 @dataclass(slots=True)
@@ -133,11 +77,14 @@ class Changes:
     outcomes: Counter[str] = field(default_factory=Counter)
     """How many records came to which end; counted once the batch is committed."""
     drops: Counter[str] = field(default_factory=Counter)
+    fired: int = 0
+    """Timers that this batch handled."""
 
 
 def apply(memory: Memory, changes: Changes) -> None:
     """Make a committed batch's changes the lane's state."""
     memory.next_seq = changes.next_seq
+    memory.fired += changes.fired
     memory.positions.update(changes.positions)
     memory.watermarks.update(changes.watermarks)
     memory.tails.update(changes.tails)

@@ -46,7 +46,9 @@ RELOADS = Counter(
 STOPPED = Gauge(
     "sambung_flow_lanes_stopped", "Lanes stopped because too many records in a row were dead", ["flow"]
 )
-TIMERS = Gauge("sambung_flow_timers", "Timers set, over this process's lanes", ["flow"])
+TIMERS = Gauge(
+    "sambung_flow_timers", "Timers in memory over this process's lanes; a lane holds its next ones", ["flow"]
+)
 TIMER_LATENESS = Histogram(
     "sambung_flow_timer_lateness_seconds", "From due to handled", ["flow"], buckets=(*MILLIS, 30, 300, 3600)
 )

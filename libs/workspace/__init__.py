@@ -9,8 +9,10 @@ from libs.workspace.load import load
 from libs.workspace.model import (
     Agent,
     Calendar,
+    Escalation,
     Holidays,
     Inbox,
+    Match,
     OwnDay,
     Pool,
     ProviderOptions,
@@ -24,8 +26,10 @@ from libs.workspace.problems import Problem, WorkspaceError
 __all__ = [
     "Agent",
     "Calendar",
+    "Escalation",
     "Holidays",
     "Inbox",
+    "Match",
     "OwnDay",
     "Pool",
     "Problem",

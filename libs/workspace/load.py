@@ -41,6 +41,7 @@ def load(path: Path | str, environ: Mapping[str, str] = os.environ, *, secrets: 
     check_reach(reading, root)
     if found is not None:
         _check_pools(reading, root, found)
+        _check_supervisors(reading, root, found)
     if reading.problems or found is None:
         raise WorkspaceError(reading.problems)
     return _complete(found)
@@ -97,6 +98,16 @@ def _check_pools(reading: Reading, root: yaml.Node, found: Document) -> None:
                 reading.report(
                     place, f"expected a queue of pool {agent.pool}; {queue} is served by pool {own}"
                 )
+
+
+def _check_supervisors(reading: Reading, root: yaml.Node, found: Document) -> None:
+    """An escalation hands a conversation, whatever the capacity says, only to somebody whose work that is."""
+    for policy in found.sla_policies.values():
+        for number, step in enumerate(policy.escalate):
+            agent = found.agents.get(step.assign_supervisor or "")
+            if agent is not None and agent.role != "supervisor":
+                keys = ("sla_policies", policy.id, "escalate", number, "assign_supervisor")
+                reading.report(_walk(root, keys), "expected an agent whose role is supervisor")
 
 
 def _walk(root: yaml.Node, keys: tuple[str | int, ...]) -> Place:

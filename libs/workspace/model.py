@@ -192,17 +192,71 @@ class Calendar:
 
 
 @dataclass(frozen=True, slots=True)
+class Match:
+    """Which conversations a policy is for: all that is named must fit, and of each list one member. Nothing named fits all."""
+
+    inbox: tuple[str, ...] = ()
+    queue: tuple[str, ...] = ()
+    channel: tuple[Channel, ...] = ()
+    priority: tuple[int, ...] = ()
+    tag: tuple[str, ...] = ()
+    vip: bool | None = None
+    """Whether the conversation must, or must not, have the tag `vip`."""
+
+
+WarnAt = float | timedelta
+"""A fraction of the target, or a duration before the deadline, in open time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """What is done, once for each clock, when it has come so far and what it waits for has not happened."""
+
+    at: Literal["warning", "breach"] | WarnAt
+    """`warning` is the first of the policy's."""
+    after: timedelta = timedelta(0)
+    """Open time past the breach."""
+    metrics: tuple[str, ...] = ()
+    """Whose clocks; none named means all."""
+    raise_priority: int | None = None
+    move_to_queue: str | None = None
+    notify: tuple[str, ...] = ()
+    """Names of people or groups, for whoever tells them."""
+    assign_supervisor: str | None = None
+
+
+PauseReason = Literal["on_hold", "waiting_for_customer"]
+PAUSES: Mapping[str, tuple[PauseReason, ...]] = {
+    "time_to_assignment": ("on_hold",),
+    "periodic_update": ("on_hold",),
+    "resolution": ("on_hold",),
+}
+"""By metric, what pauses its clocks where the policy says nothing; first and next response are owed meanwhile too."""
+
+
+@dataclass(frozen=True, slots=True)
 class SlaPolicy:
-    """Targets by metric; None means no clock of that metric."""
+    """Targets by metric; None means no clock of that metric, but for priorities that `by_priority` names."""
 
     id: str
     first_response: timedelta | None = None
     next_response: timedelta | None = None
     resolution: timedelta | None = None
-    warn_at: tuple[float, ...] = (0.8,)
-    """Fractions of the target at which to warn, ascending."""
+    warn_at: tuple[WarnAt, ...] = (0.8,)
+    """When to warn; fractions ascending, then durations descending."""
     calendar: str | None = None
     """Whose hours count; None means all hours."""
+    time_to_assignment: timedelta | None = None
+    periodic_update: timedelta | None = None
+    by_priority: Mapping[str, Mapping[int, timedelta]] = field(default_factory=dict)
+    """Metric -> priority -> the target from that priority on."""
+    match: Match | None = None
+    """None: for the queues whose `sla` names it."""
+    pause_on: Mapping[str, tuple[PauseReason, ...]] = field(default_factory=lambda: dict(PAUSES))
+    """By metric."""
+    human_only: bool = True
+    """Only what a person of ours says is an answer; else what a bot says and automatic replies too."""
+    escalate: tuple[Escalation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

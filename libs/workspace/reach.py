@@ -1,5 +1,6 @@
 """This file says how much open time a calendar has, and refuses targets that it does not reach."""
 
+import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 from functools import cache
@@ -8,11 +9,24 @@ import yaml
 
 from libs.workspace.calendars import calendar
 from libs.workspace.durations import format_duration, parse_duration
-from libs.workspace.model import Calendar
+from libs.workspace.model import Calendar, SlaPolicy
 from libs.workspace.public_holidays import YEARS, public_holidays
 from libs.workspace.reading import Place, Reading, Unusable
 
-TARGETS = ("first_response", "next_response", "resolution")
+TARGETS = ("first_response", "next_response", "resolution", "time_to_assignment", "periodic_update")
+"""The metrics that a policy may have a target for."""
+DEFAULT = "default"
+"""Stands, among targets by priority, for priorities below those named."""
+PRIORITIES = re.compile(r"-?(?:0|[1-9][0-9]{0,5}|1000000)", re.ASCII)
+
+
+def targets(policy: SlaPolicy) -> Iterator[tuple[str, int | None, timedelta]]:
+    """(metric, priority from which on, target); None where the priority does not matter."""
+    for metric in TARGETS:
+        if (target := getattr(policy, metric)) is not None:
+            yield metric, None, target
+        for priority, target in policy.by_priority.get(metric, {}).items():
+            yield metric, priority, target
 
 
 @cache
@@ -64,7 +78,16 @@ def check_reach(reading: Reading, root: yaml.Node) -> None:
             continue
         for target in TARGETS:
             if target in parts:
-                _check_target(reading, parts[target], known)
+                for written in _durations(parts[target]):
+                    _check_target(reading, written, known)
+
+
+def _durations(place: Place) -> Iterator[Place]:
+    """Where a metric's targets stand: one for all priorities, or several."""
+    if isinstance(place.node, yaml.MappingNode):
+        yield from (part for part, _ in _parts(place))
+    else:
+        yield place
 
 
 def _check_target(reading: Reading, place: Place, calendar: Calendar) -> None:

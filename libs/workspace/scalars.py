@@ -2,13 +2,18 @@
 
 import re
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import TypeVar
 
 import yaml
 
+from libs.contracts.vocabulary import Channel
+from libs.workspace.durations import parse_duration
 from libs.workspace.reading import NULL, Place, Read, Reading, Unusable, listed, meant
 
 T = TypeVar("T")
+
+CHANNELS = tuple(channel for channel in Channel if channel is not Channel.UNKNOWN)
 
 _ID = re.compile(r"[a-z0-9_-]{1,64}", re.ASCII)
 _WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,8})", re.ASCII)
@@ -65,6 +70,22 @@ def between(low: float, high: float) -> Read[float]:
         return value
 
     return read
+
+
+def duration(*, above_zero: bool = False) -> Read[timedelta]:
+    def parse(value: str) -> timedelta:
+        found = parse_duration(value)
+        if above_zero and not found:
+            raise ValueError("expected a duration above zero")
+        return found
+
+    return parsed(parse)
+
+
+def known_channel(value: str) -> Channel:
+    if value not in CHANNELS:
+        raise ValueError(f"expected {listed(CHANNELS)}")
+    return Channel(value)
 
 
 def flag(_: Reading, place: Place) -> bool:

@@ -3,14 +3,12 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from libs.contracts.vocabulary import Channel
 from libs.workspace.calendars import calendar
 from libs.workspace.credentials import OPTIONAL, REQUIRED, Secret, is_reference
-from libs.workspace.durations import parse_duration
 from libs.workspace.model import (
     Agent,
     Calendar,
@@ -28,7 +26,7 @@ from libs.workspace.model import (
     Terms,
     WrapUpCapacity,
 )
-from libs.workspace.reach import TARGETS
+from libs.workspace.promises import sla_policy
 from libs.workspace.reading import (
     Field,
     Place,
@@ -37,14 +35,24 @@ from libs.workspace.reading import (
     Unusable,
     entries,
     hidden,
-    listed,
     listing,
     mapping,
     record,
 )
-from libs.workspace.scalars import as_id, between, flag, one_of, parsed, reference, text, whole
+from libs.workspace.scalars import (
+    CHANNELS,
+    as_id,
+    between,
+    duration,
+    flag,
+    known_channel,
+    one_of,
+    parsed,
+    reference,
+    text,
+    whole,
+)
 
-CHANNELS = tuple(channel for channel in Channel if channel is not Channel.UNKNOWN)
 OPTIONAL_SECTIONS = ("agents", "calendars", "sla_policies")
 SECTIONS = ("inboxes", "queues", "pools", *OPTIONAL_SECTIONS)
 MOST_OFFERS = 50
@@ -78,7 +86,7 @@ def document(resolve: Resolve) -> Read[Document]:
             "pools": Field(_by_id(_pool), required=True),
             "agents": Field(_by_id(_agent)),
             "calendars": Field(_by_id(calendar)),
-            "sla_policies": Field(_by_id(_sla_policy)),
+            "sla_policies": Field(_by_id(sla_policy)),
         },
     )
 
@@ -96,7 +104,7 @@ def _inbox(id: str, resolve: Resolve) -> Read[Inbox]:
                 "channel": Field(_channel, required=True),
                 "queue": Field(reference("queues"), required=True),
                 "region": Field(parsed(_region)),
-                "reopen_window": Field(_duration()),
+                "reopen_window": Field(duration()),
                 "credentials": Field(_credentials(channel, resolve), required=True),
                 "provider": Field(_PROVIDER),
             },
@@ -114,10 +122,10 @@ def _queue(id: str) -> Read[Queue]:
             "prefers": Field(_SKILLS),
             "relax": Field(_relaxations),
             "priority": Field(whole(-1_000_000, 1_000_000)),
-            "wrap_up": Field(_duration()),
+            "wrap_up": Field(duration()),
             "wrap_up_capacity": Field(one_of(get_args(WrapUpCapacity))),
             "mode": Field(one_of(get_args(Mode))),
-            "idle_release": Field(_duration(above_zero=True)),
+            "idle_release": Field(duration(above_zero=True)),
             "sla": Field(reference("sla_policies")),
         },
     )
@@ -129,18 +137,18 @@ def _pool(id: str) -> Read[Pool]:
         {
             "order": Field(one_of(get_args(Order))),
             "pick": Field(one_of(get_args(Pick))),
-            "head_start": Field(_duration()),
+            "head_start": Field(duration()),
             "late_behind": Field(between(0, 10)),
             "hold": Field(flag),
-            "reservation_lease": Field(_duration(above_zero=True)),
-            "presence_lease": Field(_duration(above_zero=True)),
-            "grace": Field(_duration()),
-            "decline_memory": Field(_duration()),
+            "reservation_lease": Field(duration(above_zero=True)),
+            "presence_lease": Field(duration(above_zero=True)),
+            "grace": Field(duration()),
+            "decline_memory": Field(duration()),
             "auto_accept": Field(flag),
             "offers_at_once": Field(whole(1, MOST_OFFERS)),
             "missed": Field(one_of(get_args(Missed))),
-            "idle_release": Field(_duration(above_zero=True)),
-            "interruptible_by": Field(mapping(_known_channel, lambda _: listing(_channel))),
+            "idle_release": Field(duration(above_zero=True)),
+            "interruptible_by": Field(mapping(known_channel, lambda _: listing(_channel))),
             "channel_cost": Field(_channel_cost),
         },
     )
@@ -156,7 +164,7 @@ def _agent(id: str) -> Read[Agent]:
             "queues": Field(listing(reference("queues"))),
             "terms": Field(mapping(as_id, _terms)),
             "capacity": Field(whole(0, 10_000), required=True),
-            "caps": Field(mapping(_known_channel, lambda _: whole(0, 10_000))),
+            "caps": Field(mapping(known_channel, lambda _: whole(0, 10_000))),
             "role": Field(one_of(get_args(Role))),
         },
     )
@@ -172,30 +180,6 @@ def _terms(queue: str) -> Read[Terms]:
 
 def _relaxations(reading: Reading, place: Place) -> tuple[Relaxation, ...]:
     return tuple(sorted(listing(_RELAXATION)(reading, place), key=lambda r: r.after))
-
-
-def _sla_policy(id: str) -> Read[SlaPolicy]:
-    def read(reading: Reading, place: Place) -> SlaPolicy:
-        policy = record(
-            lambda **values: SlaPolicy(id=id, **values),
-            {target: Field(_duration(above_zero=True)) for target in TARGETS}
-            | {"warn_at": Field(_fractions), "calendar": Field(reference("calendars"))},
-        )(reading, place)
-        if all(getattr(policy, target) is None for target in TARGETS):
-            raise Unusable(f"expected at least one of {listed(TARGETS)}")
-        return policy
-
-    return read
-
-
-def _duration(*, above_zero: bool = False) -> Read[timedelta]:
-    def parse(value: str) -> timedelta:
-        duration = parse_duration(value)
-        if above_zero and not duration:
-            raise ValueError("expected a duration above zero")
-        return duration
-
-    return parsed(parse)
 
 
 def _channel(reading: Reading, place: Place) -> Channel:
@@ -249,27 +233,17 @@ def _address(value: str) -> str:
     return value.rstrip("/")
 
 
-def _fractions(reading: Reading, place: Place) -> tuple[float, ...]:
-    return tuple(sorted(set(listing(between(0, 1))(reading, place))))
-
-
 def _channel_cost(reading: Reading, place: Place) -> dict[Channel, int]:
     """Channels that are not named cost one unit."""
-    given = mapping(_known_channel, lambda _: whole(0, 10_000))(reading, place)
+    given = mapping(known_channel, lambda _: whole(0, 10_000))(reading, place)
     return dict.fromkeys(Channel, 1) | given
 
 
-def _known_channel(value: str) -> Channel:
-    if value not in CHANNELS:
-        raise ValueError(f"expected {listed(CHANNELS)}")
-    return Channel(value)
-
-
-_TERMS: Read[Terms] = record(Terms, {"priority": Field(whole(-1_000, 1_000)), "delay": Field(_duration())})
+_TERMS: Read[Terms] = record(Terms, {"priority": Field(whole(-1_000, 1_000)), "delay": Field(duration())})
 _RELAXATION: Read[Relaxation] = record(
     Relaxation,
     {
-        "after": Field(_duration(above_zero=True), required=True),
+        "after": Field(duration(above_zero=True), required=True),
         "skills": Field(mapping(as_id, lambda _: whole(0, 5))),
         "queues": Field(listing(reference("queues"))),
         "skip_if_nobody": Field(flag),

@@ -104,6 +104,11 @@ CLOCK: Mapping[type[s.ClockEvent], Callable[[Any, Clock | None], Fields | None]]
     },
     s.ClockWarned: lambda e, _: {"state": ClockState.WARNED, "fraction": e.fraction},
     s.ClockBreached: lambda _e, _: {"state": ClockState.BREACHED},
+    s.ClockRetargeted: lambda _e, known: {
+        "state": ClockState.PAUSED if known and known.state is ClockState.PAUSED else ClockState.RUNNING,
+        "fraction": None,
+    },
+    s.ClockEscalated: lambda _e, known: {"state": known.state} if known else {},
     s.ClockMet: lambda _e, _: None,
     s.ClockCancelled: lambda _e, _: None,
 }
@@ -123,6 +128,8 @@ def conversation_after(
     fields = CONVERSATION[kind](event, pools) if kind in CONVERSATION else {}
     if base.state is ConversationState.UNKNOWN and kind is c.MessageReceived:
         fields = {"state": ConversationState.OPEN}  # only an open conversation receives
+    if isinstance(event, c.ConversationPrioritised):
+        fields = {"priority": max(base.priority, event.priority)}
     if _ours(cause):
         fields["commands"] = remembered(base.commands, Done(cause, event.type, event.version))
     now = replace(

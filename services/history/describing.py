@@ -92,6 +92,8 @@ def _conversation(event: Payload) -> str:
             return f"Conversation transferred to {event.agent_id or event.skill or event.queue}"
         case talk.ConversationTagged():
             return f"Tags: {', '.join(event.tags) or 'none'}"
+        case talk.ConversationPrioritised():
+            return f"Priority raised to {event.priority}"
         case talk.CommandRefused():
             return f"Command refused: {event.text or event.code}"
         case _:
@@ -129,6 +131,10 @@ def _clock(event: sla.ClockEvent) -> str:
             return f"{metric} due by {event.due_at:%Y-%m-%d %H:%M %Z}"
         case sla.ClockWarned():
             return f"{metric}: {event.fraction:.0%} of the time is used up"
+        case sla.ClockRetargeted():
+            return f"{metric} now due by {event.due_at:%Y-%m-%d %H:%M %Z}"
+        case sla.ClockEscalated():
+            return f"{metric} escalated: {_deeds(event)}"
         case sla.ClockBreached():
             return f"{metric} breached"
         case sla.ClockMet():
@@ -137,6 +143,16 @@ def _clock(event: sla.ClockEvent) -> str:
             return f"{metric} {_verb(event)}{_because(event.reason)}"
         case _:
             return f"{metric} {_verb(event)}"
+
+
+def _deeds(event: sla.ClockEscalated) -> str:
+    told = {
+        "priority": event.raise_priority,
+        "queue": event.move_to_queue,
+        "notified": ", ".join(event.notify) or None,
+        "assigned to": event.assign_supervisor,
+    }
+    return ", ".join(f"{what} {whom}" for what, whom in told.items() if whom is not None)
 
 
 def _identity(event: Payload) -> str:

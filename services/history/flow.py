@@ -30,6 +30,7 @@ def flow() -> Flow:
                 talk.ConversationSnoozed: on.on_conversation_event,
                 talk.ConversationTransferred: on.on_conversation_event,
                 talk.ConversationTagged: on.on_conversation_event,
+                talk.ConversationPrioritised: on.on_conversation_event,
                 talk.MessageReceived: on.on_conversation_event,
                 talk.MessageQueued: on.on_conversation_event,
                 talk.MessageStatusChanged: on.on_conversation_event,
@@ -60,6 +61,8 @@ def flow() -> Flow:
                 sla.ClockMet: on.on_contact_point_event,
                 sla.ClockBreached: on.on_contact_point_event,
                 sla.ClockCancelled: on.on_contact_point_event,
+                sla.ClockRetargeted: on.on_contact_point_event,
+                sla.ClockEscalated: on.on_contact_point_event,
             },
             "identity": {
                 identity.ContactPointLinked: on.on_identity_event,

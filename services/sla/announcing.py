@@ -10,17 +10,19 @@ from libs.contracts.ids import ConversationId, clock_id
 from libs.contracts.payloads.sla import (
     ClockBreached,
     ClockCancelled,
+    ClockEscalated,
     ClockEvent,
     ClockMet,
     ClockPaused,
     ClockResumed,
+    ClockRetargeted,
     ClockStarted,
     ClockWarned,
 )
 from libs.flow.flow import Timer, Turn
 from services.sla import metrics
 from services.sla.domain.clock import WHOLE, Clock, State
-from services.sla.domain.conversation import fold, settle
+from services.sla.domain.conversation import settle
 from services.sla.domain.standing import (
     SUPERSEDED,
     Happened,
@@ -41,13 +43,14 @@ class ClockDue(Timer):
 
     conversation_id: str
     share: float
+    metric: str = ""
+    policy: str = ""
 
 
 def fold_and_announce(turn: Turn[SlaStore], row: ConversationRow) -> None:
     """Bring the clocks of a conversation up to what the row says, and keep the row."""
     known = {(clock.metric, clock.number): clock for clock in turn.store.clocks.of(row.conversation_id)}
-    folded = fold(row.base, row.facts, turn.store.folds.get(row.conversation_id))
-    turn.store.folds[row.conversation_id] = folded
+    folded = turn.store.fold(row)
     for clock in folded.conversation.clocks:
         before = known.pop((clock.metric, clock.number), None)
         if before is None or not _over(before, clock):
@@ -66,6 +69,7 @@ def _over(before: ClockRow, clock: Clock) -> bool:
         and clock.state is before.state
         and clock.started_at == before.started_at
         and clock.pauses == before.pauses
+        and clock.changes == before.changes
     )
 
 
@@ -74,11 +78,11 @@ def _announce(turn: Turn[SlaStore], row: ConversationRow, clock: Clock, before: 
     after = standing(clock, row.reached, turn.store.calendars)
     if before and known == after and before.queue == clock.queue:
         return
-    put = _row(row, clock, after, before.version if before else 0)
+    put = _row(row, clock, after, before)
     for happening in news(known, clock, after, turn.store.calendars):
         put = _say(turn, put, happening)
     turn.store.clocks.put(put)
-    _set_timers(turn, put, clock, known, after)
+    _set_timers(turn, put, clock, before, after)
 
 
 def _take_back(turn: Turn[SlaStore], before: ClockRow) -> None:
@@ -91,30 +95,50 @@ def _take_back(turn: Turn[SlaStore], before: ClockRow) -> None:
         pauses=after.pauses,
         ended_at=after.ended_at,
         reason=after.reason,
+        marks=after.marks,
+        changes=after.changes,
     )
     told = Happening(Happened.CANCELLED, before.started_at, before.due_at, corrects_breach=before.breached)
     turn.store.clocks.put(_say(turn, put, told))
-    for share in (*before.warn_at, WHOLE):
+    for share in _shares(before):
         turn.cancel_timer(_timer(before, share))
 
 
 def _set_timers(
-    turn: Turn[SlaStore], row: ClockRow, clock: Clock, known: Standing | None, after: Standing
+    turn: Turn[SlaStore], row: ClockRow, clock: Clock, before: ClockRow | None, after: Standing
 ) -> None:
-    """Timers of a running clock are set when it begins to run, and stay as they are until its start or its pauses change."""
+    """Timers of a running clock are set when it begins to run, and stay as they are until its start, pauses or terms change."""
     wanted = alarms(clock, after, turn.store.calendars)
-    ran = known is not None and known.state is State.RUNNING
-    stays = ran and known is not None and (known.started_at, known.pauses) == (after.started_at, after.pauses)
-    for share in clock.shares:
-        if share in wanted and not stays:
-            due = ClockDue(conversation_id=row.conversation_id, share=share)
-            turn.set_timer(due, id=_timer(row, share), key=row.contact_point_id, due=wanted[share])
-        elif share not in wanted and ran:
-            turn.cancel_timer(_timer(row, share))
+    ran = before is not None and before.state is State.RUNNING
+    stays = ran and before is not None and _runs(before.standing) == _runs(after)
+    if not stays:
+        for share, due in wanted.items():
+            timer = ClockDue(
+                conversation_id=row.conversation_id, share=share, metric=row.metric, policy=row.policy
+            )
+            turn.set_timer(timer, id=_timer(row, share), key=row.contact_point_id, due=due)
+    if ran and before is not None:
+        for share in dict.fromkeys((*_shares(before), *row.shares)):
+            if share not in wanted:
+                turn.cancel_timer(_timer(row, share))
+
+
+def _runs(standing: Standing) -> tuple[Any, ...]:
+    """What the moments of its shares depend on."""
+    return standing.started_at, standing.pauses, standing.changes
+
+
+def _shares(row: ClockRow) -> tuple[float, ...]:
+    return row.shares or (*row.warn_at, WHOLE)
 
 
 def _say(turn: Turn[SlaStore], row: ClockRow, happening: Happening) -> ClockRow:
-    """Publish one event; returns the row with its version."""
+    """Publish one event; returns the row with its version. A step of escalation is said once, whatever comes late."""
+    if happening.step is not None:
+        step = f"{happening.policy}/{happening.step.number}"
+        if step in row.escalated:
+            return row
+        row = replace(row, escalated=(*row.escalated, step))
     row = replace(row, version=row.version + 1)
     event = _event(row, happening)
     turn.emit(event, key=row.contact_point_id, at=happening.at, correlation=row.conversation_id)
@@ -128,7 +152,7 @@ def _event(row: ClockRow, happening: Happening) -> ClockEvent:
         "conversation_id": row.conversation_id,
         "contact_point_id": row.contact_point_id,
         "metric": row.metric,
-        "policy": row.policy,
+        "policy": happening.terms.policy if happening.terms else happening.policy or row.policy,
         "queue": row.queue,
         "started_at": row.started_at,
         "due_at": happening.due_at,
@@ -138,21 +162,43 @@ def _event(row: ClockRow, happening: Happening) -> ClockEvent:
     }
     match happening.what:
         case Happened.STARTED:
-            return ClockStarted(
-                **told, target_seconds=row.target_seconds, policy_version=row.workspace_version
-            )
+            return ClockStarted(**told, **_targeted(happening))
         case Happened.RESUMED:
             return ClockResumed(**told)
         case Happened.WARNED:
             return ClockWarned(**told, fraction=happening.fraction or 0.0)
         case Happened.BREACHED:
             return ClockBreached(**told)
+        case Happened.RETARGETED:
+            return ClockRetargeted(**told, **_targeted(happening))
+        case Happened.ESCALATED:
+            return _escalated(told, happening)
         case Happened.PAUSED:
-            return ClockPaused(**told, reason="snoozed")
+            return ClockPaused(**told, reason=happening.reason or "")
         case Happened.MET:
             return ClockMet(**told)
         case Happened.CANCELLED:
             return ClockCancelled(**told, reason=row.reason or "")
+
+
+def _targeted(happening: Happening) -> dict[str, Any]:
+    terms = happening.terms
+    assert terms is not None, "terms that begin are told"
+    return {"target_seconds": terms.target.total_seconds(), "policy_version": terms.workspace_version}
+
+
+def _escalated(told: dict[str, Any], happening: Happening) -> ClockEscalated:
+    step = happening.step
+    assert step is not None, "a step is told with what it does"
+    return ClockEscalated(
+        **told,
+        step=step.number,
+        fraction=happening.fraction or 0.0,
+        raise_priority=step.raise_priority,
+        move_to_queue=step.move_to_queue,
+        notify=step.notify,
+        assign_supervisor=step.assign_supervisor,
+    )
 
 
 def _count(turn: Turn[SlaStore], row: ClockRow, happening: Happening) -> None:
@@ -164,6 +210,11 @@ def _count(turn: Turn[SlaStore], row: ClockRow, happening: Happening) -> None:
             turn.store.count(metrics.STARTED.labels(*which).inc)
         case Happened.WARNED:
             turn.store.count(metrics.WARNED.labels(*which).inc)
+        case Happened.RETARGETED:
+            turn.store.count(metrics.RETARGETED.labels(*which).inc)
+        case Happened.ESCALATED:
+            number = happening.step.number if happening.step else 0
+            turn.store.count(metrics.ESCALATED.labels(row.metric, happening.policy, number).inc)
         case Happened.BREACHED:
             turn.store.count(metrics.BREACHED.labels(*which).inc)
         case Happened.MET:
@@ -174,7 +225,8 @@ def _count(turn: Turn[SlaStore], row: ClockRow, happening: Happening) -> None:
             pass
 
 
-def _row(row: ConversationRow, clock: Clock, after: Standing, version: int) -> ClockRow:
+def _row(row: ConversationRow, clock: Clock, after: Standing, before: ClockRow | None) -> ClockRow:
+    terms = clock.numbered(len(after.changes))
     return ClockRow(
         clock_id=clock_id(ConversationId(row.conversation_id), clock.metric, clock.number),
         conversation_id=row.conversation_id,
@@ -182,11 +234,11 @@ def _row(row: ConversationRow, clock: Clock, after: Standing, version: int) -> C
         metric=clock.metric,
         number=clock.number,
         queue=clock.queue,
-        policy=clock.policy,
-        workspace_version=clock.workspace_version,
-        calendar=clock.calendar,
-        target_seconds=clock.target.total_seconds(),
-        warn_at=clock.warn_at,
+        policy=terms.policy,
+        workspace_version=terms.workspace_version,
+        calendar=terms.calendar,
+        target_seconds=terms.target.total_seconds(),
+        warn_at=terms.warn_at,
         started_at=clock.started_at,
         state=after.state,
         due_at=after.due_at,
@@ -195,7 +247,11 @@ def _row(row: ConversationRow, clock: Clock, after: Standing, version: int) -> C
         pauses=after.pauses,
         ended_at=after.ended_at,
         reason=after.reason,
-        version=version,
+        version=before.version if before else 0,
+        shares=terms.shares,
+        marks=after.marks,
+        changes=after.changes,
+        escalated=before.escalated if before else (),
     )
 
 
@@ -205,7 +261,7 @@ def _settled(turn: Turn[SlaStore], row: ConversationRow) -> ConversationRow:
     if found.base is row.base:
         return row
     gone = {(clock.metric, clock.number) for clock in found.gone}
-    kept = {fact.version for fact in found.facts}
+    kept = {fact.version for fact in found.facts if not fact.elsewhere}
     for clock in turn.store.clocks.of(row.conversation_id):
         moot = clock.reason == SUPERSEDED and clock.number not in kept
         if not clock.settled and ((clock.metric, clock.number) in gone or moot):
@@ -214,4 +270,4 @@ def _settled(turn: Turn[SlaStore], row: ConversationRow) -> ConversationRow:
 
 
 def _timer(row: ClockRow, share: float) -> str:
-    return f"{row.clock_id}/{share:g}"
+    return f"{row.clock_id}/{share:.9g}"

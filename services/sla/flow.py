@@ -7,11 +7,14 @@ from libs.contracts.payloads.assignments import (
     WorkQueued,
     WorkWrapping,
 )
+from libs.contracts.payloads.commands import MigrateClocks
 from libs.contracts.payloads.conversations import (
     ConversationOpened,
+    ConversationPrioritised,
     ConversationReopened,
     ConversationResolved,
     ConversationSnoozed,
+    ConversationTagged,
     ConversationTransferred,
     MessageQueued,
     MessageReceived,
@@ -19,9 +22,11 @@ from libs.contracts.payloads.conversations import (
 from libs.contracts.payloads.sla import (
     ClockBreached,
     ClockCancelled,
+    ClockEscalated,
     ClockMet,
     ClockPaused,
     ClockResumed,
+    ClockRetargeted,
     ClockStarted,
     ClockWarned,
 )
@@ -48,14 +53,17 @@ def flow(workspace: Workspace) -> Flow:
         store=lambda lane: SlaStore(lane, known),
         reads={
             "conversations": {
-                ConversationOpened: on.on_conversation_opened,
-                ConversationReopened: on.on_conversation_reopened,
-                ConversationResolved: on.on_conversation_resolved,
-                ConversationSnoozed: on.on_conversation_snoozed,
-                ConversationTransferred: on.on_conversation_transferred,
-                MessageReceived: on.on_message_received,
-                MessageQueued: on.on_message_queued,
+                ConversationOpened: on.on_conversation_event,
+                ConversationReopened: on.on_conversation_event,
+                ConversationResolved: on.on_conversation_event,
+                ConversationSnoozed: on.on_conversation_event,
+                ConversationTransferred: on.on_conversation_event,
+                ConversationTagged: on.on_conversation_event,
+                ConversationPrioritised: on.on_conversation_event,
+                MessageReceived: on.on_conversation_event,
+                MessageQueued: on.on_conversation_event,
             },
+            "sla-commands": {MigrateClocks: on.on_migrate_clocks},
             "assignments": {
                 WorkAssigned: on.on_work_assigned,
                 WorkQueued: on.on_work_given_up,
@@ -70,7 +78,9 @@ def flow(workspace: Workspace) -> Flow:
                 ClockStarted,
                 ClockPaused,
                 ClockResumed,
+                ClockRetargeted,
                 ClockWarned,
+                ClockEscalated,
                 ClockBreached,
                 ClockMet,
                 ClockCancelled,
@@ -84,6 +94,6 @@ def build(runtime: Runtime[Settings]) -> App:
     bearer = Bearer(runtime.settings.jwt_secret, workspace=runtime.workspace.id, time=runtime.time)
     return App(
         flows=[flow(runtime.workspace)],
-        api=routes(reads, bearer),
+        api=routes(reads, bearer, {p.id: p.calendar for p in runtime.workspace.sla_policies.values()}),
         background=[lambda: running("gauges", watch_open_clocks(reads, runtime.time), runtime.died)],
     )

@@ -18,6 +18,8 @@ OVERDUE = Gauge(
 STARTED = Counter("sambung_sla_started_total", "Clocks started", ["metric", "policy"])
 WARNED = Counter("sambung_sla_warned_total", "Warnings", ["metric", "policy"])
 BREACHED = Counter("sambung_sla_breached_total", "Deadlines missed", ["metric", "policy"])
+RETARGETED = Counter("sambung_sla_retargeted_total", "New terms for running clocks", ["metric", "policy"])
+ESCALATED = Counter("sambung_sla_escalated_total", "Steps of escalation", ["metric", "policy", "step"])
 CORRECTED = Counter(
     "sambung_sla_corrected_total",
     "Breaches taken back, since what was in time came late",
@@ -30,7 +32,7 @@ CANCELLED = Counter("sambung_sla_cancelled_total", "Clocks that became moot", ["
 FIRED_LATE = Histogram(
     "sambung_sla_firing_lateness_seconds",
     "From the moment a warning or deadline was due to its being handled",
-    ["what"],
+    ["what", "metric", "policy"],
     buckets=LATENESS,
 )
-"""what: warning, deadline"""
+"""what: warning, deadline, escalation (past the deadline)"""

@@ -7,15 +7,15 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from libs.contracts.payloads.assignments import WorkEvent
+from libs.contracts.payloads.assignments import WorkAssigned, WorkEvent
 from libs.contracts.vocabulary import Metric
 from libs.flow.database import Database, queries
 from libs.flow.flow import Fired
 from libs.flow.store import Log, Reader, Store, Table
 from services.sla.calendars import KnownCalendars
 from services.sla.domain.calendar import Calendars
-from services.sla.domain.clock import Pause, State
-from services.sla.domain.conversation import Conversation, Fold
+from services.sla.domain.clock import Mark, Pause, State
+from services.sla.domain.conversation import Conversation, Fold, fold
 from services.sla.domain.definition import Definition
 from services.sla.domain.facts import Fact
 from services.sla.domain.standing import Standing
@@ -31,6 +31,8 @@ class ConversationRow:
     reached: datetime
     base: Conversation
     facts: tuple[Fact, ...]
+    inbox_id: str = ""
+    """Empty in rows that were kept before it mattered, until the next event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,12 @@ class ClockRow:
     reason: str | None
     version: int
     settled: bool = False
+    shares: tuple[float, ...] = ()
+    """At which something is due; none, of clocks kept before there was escalation, means its warnings and the deadline."""
+    marks: tuple[Mark, ...] = ()
+    changes: tuple[datetime, ...] = ()
+    escalated: tuple[str, ...] = ()
+    """Policy and number of each step that was announced."""
 
     @property
     def standing(self) -> Standing:
@@ -70,6 +78,8 @@ class ClockRow:
             self.pauses,
             self.ended_at,
             self.reason,
+            self.marks,
+            self.changes,
         )
 
 
@@ -145,11 +155,20 @@ class SlaStore(Store):
                 talked.add(item.timer.conversation_id)
             elif isinstance(item.data, WorkEvent):
                 worked.add(item.data.conversation_id)
+                if isinstance(item.data, WorkAssigned):
+                    talked.add(item.data.conversation_id)
             else:
                 talked.add(item.data.conversation_id)
         await self.conversations.load(db, talked)
         await self.clocks.load(db, talked)
         await self.holders.load(db, worked)
+
+    def fold(self, row: ConversationRow) -> Fold:
+        """The conversation as the row says; going on from the last fold where it can."""
+        found = self.folds[row.conversation_id] = fold(
+            row.base, row.facts, self.folds.get(row.conversation_id)
+        )
+        return found
 
     def count(self, count: Callable[[], None]) -> None:
         self._counts.append(count)
@@ -188,6 +207,16 @@ class Reads:
         if queue is None:
             return await self._database.fetch(self._sql["next_due"], limit)
         return await self._database.fetch(self._sql["next_due_of_queue"], limit, queue)
+
+    async def definitions(self) -> list[tuple[str, Definition]]:
+        """Every calendar version that a clock has pinned."""
+        rows = await self._database.fetch("select version, definition from calendar")
+        return [(row["version"], _DEFINITION.validate_json(row["definition"])) for row in rows]
+
+    async def conversations_on_other_calendars(self, policies: Sequence[str], version: str) -> list[Any]:
+        """Rows of conversations with open clocks of these policies that do not have this version."""
+        sql = self._sql["conversations_on_other_calendars"]
+        return await self._database.fetch(sql, list(policies), version)
 
     async def open_clocks(self, now: datetime, soon: datetime) -> list[Any]:
         """Rows of (metric, policy, open, due until `soon`, overdue)."""

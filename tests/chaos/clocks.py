@@ -150,4 +150,10 @@ def _clock(
     ended_at: datetime | None,
 ) -> Expected:
     name = clock_id(ConversationId(conversation), metric, number)
-    return Expected(name, started_at, target, policy.warn_at, ended_at)
+    return Expected(
+        name,
+        started_at,
+        target,
+        tuple(share for share in policy.warn_at if isinstance(share, float)),
+        ended_at,
+    )

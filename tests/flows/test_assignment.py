@@ -14,6 +14,7 @@ from libs.contracts.payloads.assignments import (
     ReservationExpired,
     ReservationOffered,
     WorkAssigned,
+    WorkEscalated,
     WorkEvent,
     WorkQueued,
     WorkReprioritised,
@@ -322,6 +323,30 @@ async def script(h: Harness, pause: Callable[[], Awaitable[None]]) -> list[tuple
     await step(quarter_minutes(h, 3))
     await step(quarter_minutes(h, 20))
     return [(e.key, e.data) for e in h.emitted]
+
+
+async def test_a_policys_order_gives_work_to_a_supervisor_whatever_the_capacity_and_says_that_it_was_forced(
+    postgres_dsn: str,
+) -> None:
+    async with harness(postgres_dsn) as h:
+        await available(h, "hendra")
+        await work(h, "1")
+        order = WorkEscalated(
+            work_item_id="wki_1", pool=POOL, agent_id="hendra", policy="emas", occurred_at=h.time.now()
+        )
+        assigned = only(await h.give(order, key=POOL), WorkAssigned)
+        assert (assigned.agent_id, assigned.forced_by) == ("hendra", "sla:emas")
+
+
+async def test_a_raise_of_priority_never_lowers_it(postgres_dsn: str) -> None:
+    async with harness(postgres_dsn) as h:
+        await work(h, "1", priority=5)
+        for least in (7, 6):
+            raised = WorkReprioritised(
+                work_item_id="wki_1", pool=POOL, least_priority=least, occurred_at=h.time.now()
+            )
+            await h.give(raised, key=POOL)
+        assert [row["priority"] for row in await h.rows("select priority from work_item")] == [7]
 
 
 async def test_crashing_after_every_step_changes_no_decision(postgres_dsn: str) -> None:

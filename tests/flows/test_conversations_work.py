@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -10,14 +11,16 @@ from libs.contracts.payloads.commands import ResolveConversation, TransferConver
 from libs.contracts.payloads.sla import (
     ClockBreached,
     ClockCancelled,
+    ClockEscalated,
     ClockMet,
     ClockPaused,
     ClockResumed,
+    ClockRetargeted,
     ClockStarted,
     ClockWarned,
 )
 from libs.flow.harness import START
-from tests.flows.conversations_desk import Desk, kinds, only, opened
+from tests.flows.conversations_desk import Desk, E, kinds, only, opened
 from tests.unit.router.conversations.examples import HOUR
 
 pytestmark = pytest.mark.postgres
@@ -109,3 +112,61 @@ async def test_clocks_of_a_conversation_that_is_over_are_not_kept(desk: Desk) ->
     await desk.asks(ResolveConversation)
     assert await desk.clock(ClockBreached, 15 * MINUTES) == []
     assert only(await desk.says(), "work.requested").due_at is None
+
+
+async def test_new_terms_of_a_running_clock_move_the_deadline_and_those_of_a_paused_one_do_not(
+    desk: Desk,
+) -> None:
+    await desk.clock(ClockStarted, 15 * MINUTES, target_seconds=900)
+    moved = await desk.clock(ClockRetargeted, 5 * MINUTES, target_seconds=300)
+    assert only(moved, "work.reprioritised").due_at == START + 5 * MINUTES
+    await desk.clock(ClockPaused, 5 * MINUTES, reason="on_hold")
+    assert await desk.clock(ClockRetargeted, 7 * MINUTES, target_seconds=420) == []
+
+
+async def escalated(desk: Desk, **deeds: Any) -> list[E]:
+    return await desk.clock(ClockEscalated, 15 * MINUTES, step=0, fraction=1.0, **deeds)
+
+
+async def test_escalation_raises_the_priority_of_the_work(desk: Desk) -> None:
+    events = await escalated(desk, raise_priority=7)
+    assert only(events, "conversation.prioritised").priority == 7
+    work = only(events, "work.reprioritised")
+    assert (work.least_priority, work.priority) == (7, None)
+
+
+async def test_escalation_moves_to_a_queue_with_its_age_and_raises_the_work_as_it_waits_there(
+    desk: Desk,
+) -> None:
+    since = desk.last(WorkRequested).requested_at
+    events = await escalated(desk, move_to_queue="prioritas", raise_priority=20)
+    assert kinds(events) == [
+        "work.withdrawn",
+        "conversation.transferred",
+        "work.requested",
+        "conversation.prioritised",
+        "work.reprioritised",
+    ]
+    work = only(events, "work.requested")
+    assert (work.queue, work.priority, work.requested_at) == ("prioritas", 10, since)
+    assert only(events, "work.reprioritised").work_item_id == work.work_item_id
+
+
+async def test_escalation_to_a_supervisor_orders_matching_to_give_it_to_them(desk: Desk) -> None:
+    work = only(await escalated(desk, assign_supervisor="hendra"), "work.escalated")
+    assert (work.agent_id, work.work_item_id) == ("hendra", desk.last(WorkRequested).work_item_id)
+
+
+async def test_escalation_to_a_supervisor_of_another_pool_moves_the_conversation_there(desk: Desk) -> None:
+    events = await escalated(desk, assign_supervisor="gani")
+    assert only(events, "conversation.transferred").queue == "gudang"
+    assert only(events, "work.escalated").pool == "logistik"
+
+
+async def test_escalation_of_a_conversation_that_is_over_or_snoozed_or_where_it_should_be_does_nothing(
+    desk: Desk,
+) -> None:
+    assert await escalated(desk, move_to_queue="umum") == []
+    assert await escalated(desk, move_to_queue="gone") == []
+    await desk.asks(ResolveConversation)
+    assert await escalated(desk, move_to_queue="prioritas", raise_priority=7) == []

@@ -441,5 +441,5 @@ async def test_figures_are_counted_once_per_event(sla: Sla) -> None:
     await sla.give(talk.opened(START), talk.answered(minute(2)))
     after = count("breached_total"), count("met_total", in_time="no"), count("started_total")
     assert [b - a for a, b in zip(before, after, strict=True)] == [1, 1, 1]
-    lateness = {"what": "deadline"}
+    lateness = labels | {"what": "deadline"}
     assert (REGISTRY.get_sample_value("sambung_sla_firing_lateness_seconds_count", lateness) or 0) >= 1

@@ -6,9 +6,14 @@ from datetime import date, timedelta
 
 import pytest
 
+from libs.contracts.payloads.commands import MigrateClocks
 from libs.flow.harness import START, Harness
 from libs.workspace import Calendar, Holidays, OwnDay, SlaPolicy, Span, Workspace
+from services.sla.calendars import KnownCalendars
 from services.sla.flow import flow
+from services.sla.migrate import orders
+from services.sla.migrating import moved, open_clocks
+from services.sla.store import Reads
 from tests.flows.test_sla import Sla, minute, words
 from tests.unit.sla.story import WORKSPACE, Talk
 
@@ -132,3 +137,36 @@ async def test_all_hours_need_not_be_kept(postgres_dsn: str) -> None:
         await sla.give(Talk("ana").opened(START))
         assert await kept(sla) == 0
         assert await sla.rows("calendar", "due_at") == [("24x7", minute(180))]
+
+
+async def test_a_migration_moves_open_clocks_to_the_newest_version_of_their_calendar_as_it_said_before(
+    sla: Sla,
+) -> None:
+    late, open_ = Talk("ana"), Talk("budi")
+    await sla.give(late.opened(START), open_.opened(START))
+    await sla.give(late.answered(minute(5)))
+    newest = workspace(LONGER, "v2")
+    known = KnownCalendars(newest)
+    rows = await open_clocks(Reads(sla.h.database), newest, "kantor", known)
+    (told,) = moved(rows, newest, known, minute(10))
+    assert (told.conversation_id, told.due_at, told.due_after) == (open_.id, DUE, DUE_LONGER)
+    await restart(sla, newest)
+    await sla.until(minute(10))
+    (order,) = orders([told], "ops", run="1", time=sla.h.time)
+    assert (order.topic, order.key) == ("sla-commands", open_.point.encode())
+    command = MigrateClocks(conversation_id=open_.id, contact_point_id=open_.point, ordered_by="ops")
+    (said,) = await sla.h.give(command, key=open_.point, at=minute(10))
+    assert (said.data.type, said.data.due_at) == ("clock.retargeted.v1", DUE_LONGER)
+    assert await open_clocks(Reads(sla.h.database), newest, "kantor", KnownCalendars(newest)) == []
+    assert words(await sla.until(DUE))[-1] == ("breached", DUE_LONGER)
+
+
+async def test_a_migration_does_not_move_a_breach_that_has_happened(sla: Sla) -> None:
+    talk = Talk("ana")
+    await sla.give(talk.opened(START))
+    await sla.until(DUE)
+    await restart(sla, workspace(LONGER, "v2"))
+    await sla.until(DUE + timedelta(minutes=1))
+    command = MigrateClocks(conversation_id=talk.id, contact_point_id=talk.point, ordered_by="ops")
+    assert await sla.h.give(command, key=talk.point) == []
+    assert await sla.rows("due_at", "breached") == [(DUE, True)]

@@ -176,7 +176,7 @@ sla_policies:
         "21:5 agents.ayu.name: is missing — expected here: it has no default",
         "22:15 agents.ayu.capacity: '-1' — expected a whole number from 0 to 10000",
         "25:21 sla_policies.perak.first_response: 'soon' — expected a duration such as 30s, 5m, 24h or 1h30m",
-        "26:20 sla_policies.perak.warn_at[1]: '1.0' — expected a number above 0 and below 1",
+        "26:20 sla_policies.perak.warn_at[1]: '1.0' — expected a fraction above 0 and below 1, such as 0.8 or 80%, or a duration before the deadline, such as 10m",
     ]
 
 
@@ -286,7 +286,10 @@ CHANGES = {
     "policy without target": (
         "agents:\n",
         "sla_policies:\n  kosong: {}\nagents:\n",
-        "sla_policies.kosong: a mapping — expected at least one of first_response, next_response or resolution",
+        (
+            "sla_policies.kosong: a mapping — expected at least one of first_response, next_response, "
+            "resolution, time_to_assignment or periodic_update"
+        ),
     ),
     "key that is a list": ("id: toko\n", "id: toko\n? [a, b]\n: 1\n", "2:3 (a key): is no key"),
 }

@@ -80,6 +80,19 @@ class WorkReprioritised(Payload):
     priority: int | None = None
     due_at: Time | None = None
     occurred_at: Time
+    least_priority: int | None = None
+    """Raises the priority to this where it is lower."""
+
+
+class WorkEscalated(Payload):
+    """An SLA policy's order: the supervisor gets the work whatever the capacity says; the result is labelled as forced."""
+
+    type = "work.escalated.v1"
+    work_item_id: str
+    pool: str
+    agent_id: str
+    policy: str
+    occurred_at: Time
 
 
 class Candidate(Value):

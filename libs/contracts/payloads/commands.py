@@ -128,3 +128,14 @@ class ForceAssign(AgentCommand):
     type = "force_assign.v1"
     work_item_id: str
     ordered_by: str
+
+
+class MigrateClocks(Payload):
+    """The open clocks of a conversation go on under the calendars that the workspace has when this is read."""
+
+    type = "migrate_clocks.v1"
+    conversation_id: str
+    contact_point_id: str
+    ordered_by: str
+    policies: bool = False
+    """And under its policies: other targets, warnings and steps too."""

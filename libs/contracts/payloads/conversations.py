@@ -32,6 +32,8 @@ class ConversationReopened(ConversationEvent):
 
 
 class ConversationResolved(ConversationEvent):
+    """The reason `merged` says that it goes on in another conversation."""
+
     type = "conversation.resolved.v1"
     by: Author
     reason: str | None = None
@@ -57,6 +59,14 @@ class ConversationTagged(ConversationEvent):
     by: Author
     tags: tuple[str, ...]
     """All tags after the change."""
+
+
+class ConversationPrioritised(ConversationEvent):
+    """Raised: it has at least this priority from now on, until it comes to another queue."""
+
+    type = "conversation.prioritised.v1"
+    by: Author
+    priority: int
 
 
 class MessageReceived(ConversationEvent):

@@ -31,11 +31,20 @@ class ClockStarted(ClockEvent):
     """Version of the workspace whose policy the clock keeps to its end."""
 
 
+class ClockRetargeted(ClockEvent):
+    """From `occurred_at` on it is measured against other terms: `due_at` is the new deadline. It stays running or paused."""
+
+    type = "clock.retargeted.v1"
+    target_seconds: float
+    policy_version: str | None = None
+
+
 class ClockPaused(ClockEvent):
     """`due_at` is the deadline as it would be if the clock went on at once."""
 
     type = "clock.paused.v1"
     reason: str
+    """`on_hold` (snoozed) or `waiting_for_customer`."""
 
 
 class ClockResumed(ClockEvent):
@@ -57,12 +66,31 @@ class ClockMet(ClockEvent):
     type = "clock.met.v1"
 
 
+class ClockEscalated(ClockEvent):
+    """A step of the policy's escalation is due. It is said once of a clock, and not taken back; each of the four that is
+    set is to be done by whoever can."""
+
+    type = "clock.escalated.v1"
+    step: int
+    """Its place in the policy, from 0."""
+    fraction: float
+    """Share of the target that is used up; 1.0 is the breach, more is past it."""
+    raise_priority: int | None = None
+    """At least this priority."""
+    move_to_queue: str | None = None
+    notify: tuple[str, ...] = ()
+    """Names of people or groups."""
+    assign_supervisor: str | None = None
+    """Gets the work whatever the capacity says."""
+
+
 class ClockBreached(ClockEvent):
     type = "clock.breached.v1"
 
 
 class ClockCancelled(ClockEvent):
-    """`resolved`: nothing to answer any more; `superseded`: by what came late, it should never have been started."""
+    """`resolved`: nothing to answer any more; `merged`: goes on in another conversation; `no_policy`: no policy rules its
+    metric any more; `superseded`: by what came late, it should never have been started."""
 
     type = "clock.cancelled.v1"
     reason: str

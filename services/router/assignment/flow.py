@@ -12,6 +12,7 @@ from libs.contracts.payloads.assignments import (
     WorkAssigned,
     WorkCancelled,
     WorkCompleted,
+    WorkEscalated,
     WorkFellSilent,
     WorkIdled,
     WorkQueued,
@@ -61,11 +62,13 @@ def flow(workspace: Workspace) -> Flow:
         name="assignment",
         schema="router",
         store=store,
+        replayable=True,
         reads={
             "work": {
                 WorkRequested: on.on_work_requested,
                 WorkWithdrawn: on.on_work_withdrawn,
                 WorkReprioritised: on.on_work_reprioritised,
+                WorkEscalated: on.on_work_escalated,
                 WorkFellSilent: on.on_work_fell_silent,
                 WorkResumed: on.on_work_resumed,
             },

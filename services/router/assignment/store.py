@@ -44,9 +44,11 @@ class AssignmentStore(Store):
         await self.agents.load_all(db, "lane = $1", self.lane)
         await self.learned.load_all(db, "lane = $1", self.lane)
         with no_collection():
-            self._build()
+            self.build()
 
-    def _build(self) -> None:
+    def build(self) -> None:
+        """Make the engines anew from the rows in memory."""
+        self.engines.clear()
         for pool in (
             {row.pool for row in self.work_items}
             | {row.pool for row in self.agents}

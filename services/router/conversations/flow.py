@@ -4,6 +4,7 @@ from libs.contracts.payloads import assignments, commands, conversations, identi
 from libs.flow.flow import Flow
 from libs.workspace import Workspace
 from services.router.conversations.handlers.commands import CommandHandlers
+from services.router.conversations.handlers.escalation import EscalationHandlers
 from services.router.conversations.handlers.inbound import InboundHandlers
 from services.router.conversations.handlers.messages import MessageHandlers
 from services.router.conversations.handlers.silence import Silence
@@ -20,6 +21,7 @@ def flow(workspace: Workspace) -> Flow:
         MessageHandlers(),
         WorkHandlers(silence),
     )
+    escalation = EscalationHandlers(workspace)
     return Flow(
         name="conversations",
         gather=0.015,
@@ -53,8 +55,10 @@ def flow(workspace: Workspace) -> Flow:
             "sla": {
                 sla.ClockStarted: work.on_clock_running,
                 sla.ClockResumed: work.on_clock_running,
+                sla.ClockRetargeted: work.on_clock_retargeted,
                 sla.ClockWarned: work.on_clock_pressing,
                 sla.ClockBreached: work.on_clock_pressing,
+                sla.ClockEscalated: escalation.on_clock_escalated,
                 sla.ClockMet: work.on_clock_ended,
                 sla.ClockPaused: work.on_clock_ended,
                 sla.ClockCancelled: work.on_clock_ended,
@@ -73,6 +77,7 @@ def flow(workspace: Workspace) -> Flow:
                 conversations.ConversationSnoozed,
                 conversations.ConversationTransferred,
                 conversations.ConversationTagged,
+                conversations.ConversationPrioritised,
                 conversations.MessageReceived,
                 conversations.MessageQueued,
                 conversations.NoteAdded,
@@ -88,6 +93,7 @@ def flow(workspace: Workspace) -> Flow:
                 assignments.WorkRequested,
                 assignments.WorkWithdrawn,
                 assignments.WorkReprioritised,
+                assignments.WorkEscalated,
                 assignments.WorkFellSilent,
                 assignments.WorkResumed,
             ),

@@ -18,19 +18,50 @@ class Kind(StrEnum):
     ASKED = "asked"
     """The customer wrote."""
     ANSWERED = "answered"
-    """A person of ours wrote; bots and automatic notices do not answer."""
+    """A person of ours wrote."""
+    REPLIED = "replied"
+    """A bot of ours wrote, or an automatic reply went out; an answer where the policy says so."""
+    TAGGED = "tagged"
+    PRIORITISED = "prioritised"
+    MERGED = "merged"
+    """Goes on in another conversation."""
+    MIGRATED = "migrated"
+    """Calendars, or policies too, that the workspace has now hold for it, by somebody's order."""
+    ASSIGNED = "assigned"
+    """An agent got its work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """`version` is the event's place among the conversation's events: the order in which the router decided them."""
+    """`version` is the event's place among the conversation's events: the order in which the router decided them.
+
+    Of an assignment and of a migration, which are no events of the conversation, it only tells them apart.
+    """
 
     kind: Kind
     at: datetime
     version: int
     queue: str | None = None
     policy: Policy | None = None
-    """That of the queue, where the conversation was opened or reopened."""
+    """The only one that may hold, where there are not several."""
+    policies: tuple[Policy, ...] | None = None
+    """All that the workspace had for such an inbox, channel and queue; None where nothing is said of it."""
+    priority: int | None = None
+    tags: tuple[str, ...] | None = None
+
+    @property
+    def may_hold(self) -> tuple[Policy, ...] | None:
+        return self.policies if self.policy is None else (self.policy,)
+
+    @property
+    def elsewhere(self) -> bool:
+        """Not an event of the conversation."""
+        return self.kind in (Kind.ASSIGNED, Kind.MIGRATED)
+
+    @property
+    def place(self) -> tuple[datetime, bool, int]:
+        """Facts count in this order."""
+        return self.at, self.elsewhere, self.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +79,13 @@ class Floor:
 
 
 def in_order(facts: Iterable[Fact], floor: Floor) -> tuple[list[Fact], Floor]:
-    """The facts in event time, each with the moment from which it counts, equal moments in order of version; and the floor
-    after them."""
+    """The facts in event time, each with the moment from which it counts, equal moments in order of version, what came from
+    elsewhere last; and the floor after them."""
     found = []
-    for fact in sorted(facts, key=lambda f: f.version):
+    for fact in sorted(facts, key=lambda f: (f.elsewhere, f.version)):
         fact, floor = counted(fact, floor)  # noqa: PLW2901
         found.append(fact)
-    return sorted(found, key=lambda f: (f.at, f.version)), floor
+    return sorted(found, key=lambda f: f.place), floor
 
 
 def counted(fact: Fact, floor: Floor) -> tuple[Fact, Floor]:
@@ -70,7 +101,7 @@ def counted(fact: Fact, floor: Floor) -> tuple[Fact, Floor]:
     match fact.kind:
         case Kind.ASKED:
             at = _latest(at, floor.opened)
-        case Kind.ANSWERED:
+        case Kind.ANSWERED | Kind.REPLIED | Kind.ASSIGNED | Kind.MIGRATED:
             at = _latest(at, floor.first)
         case _:
             at = _latest(at, floor.decided)

@@ -1,12 +1,14 @@
 """This file compares a clock with what was last said of it, and says what is new."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
 from services.sla.domain.calendar import Calendars
-from services.sla.domain.clock import WHOLE, Clock, Pause, State
+from services.sla.domain.clock import WHOLE, Clock, Mark, Pause, State, Terms
+from services.sla.domain.policy import Step
 
 SUPERSEDED = "superseded"
 """Reason of a clock that, by what came late, should never have been started."""
@@ -26,12 +28,25 @@ class Standing:
     pauses: tuple[Pause, ...] = ()
     ended_at: datetime | None = None
     reason: str | None = None
+    marks: tuple[Mark, ...] = ()
+    """All shares that were used up, also under earlier terms."""
+    changes: tuple[datetime, ...] = ()
+    """When other terms began that count."""
+
+    @property
+    def marked(self) -> frozenset[tuple[datetime | None, float]]:
+        """Of `marks`; of a clock kept before there were any, what follows from its warnings."""
+        if self.marks:
+            return frozenset((mark.since, mark.share) for mark in self.marks)
+        return frozenset((None, share) for share in (*self.warned, *((WHOLE,) if self.breached else ())))
 
 
 class Happened(StrEnum):
     STARTED = "started"
     RESUMED = "resumed"
+    RETARGETED = "retargeted"
     WARNED = "warned"
+    ESCALATED = "escalated"
     BREACHED = "breached"
     PAUSED = "paused"
     MET = "met"
@@ -47,18 +62,33 @@ class Happening:
     due_at: datetime
     fraction: float | None = None
     corrects_breach: bool = False
+    reason: str | None = None
+    """Of a pause."""
+    policy: str | None = None
+    """By whose terms it is said, where that is not the one that rules."""
+    step: Step | None = None
+    terms: Terms | None = None
+    """Those that begin."""
 
 
 def standing(clock: Clock, reached: datetime, calendars: Calendars) -> Standing:
+    marks, last = clock.marks(reached, calendars), clock.ruling(calendars)
+    crossed = {mark.share for mark in marks} if last == 0 else None
     return Standing(
         started_at=clock.started_at,
         state=clock.state,
         due_at=clock.due_at(calendars),
-        warned=tuple(share for share in clock.warn_at if clock.crossed(share, reached, calendars)),
-        breached=clock.crossed(WHOLE, reached, calendars),
+        warned=tuple(
+            share
+            for share in clock.numbered(last).warn_at
+            if (clock.crossed(share, reached, calendars) if crossed is None else share in crossed)
+        ),
+        breached=clock.crossed(WHOLE, reached, calendars) if crossed is None else WHOLE in crossed,
         pauses=clock.pauses,
         ended_at=clock.ended_at,
         reason=clock.reason,
+        marks=tuple(marks),
+        changes=clock.changes[:last],
     )
 
 
@@ -90,18 +120,51 @@ def _begins_anew(before: Standing, after: Standing) -> bool:
 def _new(known: Standing | None, clock: Clock, after: Standing, calendars: Calendars) -> Iterator[Happening]:
     """Where several happened at one moment, in the order in which they are to be told."""
     if known is None:
-        yield Happening(Happened.STARTED, clock.started_at, _due(clock, clock.started_at, calendars))
-    for share in after.warned:
-        if known is None or share not in known.warned:
-            at = clock.moment(share, calendars)
-            yield Happening(Happened.WARNED, at, _due(clock, at, calendars), fraction=share)
+        due = _due(clock, clock.started_at, calendars)
+        yield Happening(Happened.STARTED, clock.started_at, due, terms=clock.as_of(clock.started_at).terms)
+    if clock.open or known is None:
+        yield from _changes(known.changes if known else (), clock, after, calendars)
+    marked = known.marked if known else frozenset()
+    fresh = [mark for mark in after.marks if (mark.since, mark.share) not in marked]
+    for mark in fresh:
+        number = _number(after, mark)
+        terms = clock.numbered(number)
+        if mark.share in terms.warn_at:
+            due = clock.as_of(mark.at, number).due_at(calendars)
+            yield Happening(Happened.WARNED, mark.at, due, mark.share, policy=terms.policy)
     if after.breached and not (known and known.breached and known.due_at == after.due_at):
         yield Happening(Happened.BREACHED, after.due_at, after.due_at)
+    for mark in fresh:
+        number = _number(after, mark)
+        terms = clock.numbered(number)
+        for share, step in terms.steps:
+            if share == mark.share:
+                due = clock.as_of(mark.at, number).due_at(calendars)
+                yield Happening(Happened.ESCALATED, mark.at, due, share, policy=terms.policy, step=step)
     if clock.open or known is None:
         yield from _pauses(known.pauses if known else (), clock, calendars)
     if clock.ended_at is not None and not (known and _same_end(known, after)):
         what = Happened.MET if after.state is State.MET else Happened.CANCELLED
         yield Happening(what, clock.ended_at, after.due_at)
+
+
+def _number(after: Standing, mark: Mark) -> int:
+    """Of the terms of a mark. Of those that began at one moment the last ones count."""
+    return 0 if mark.since is None else bisect_right(after.changes, mark.since)
+
+
+def _changes(
+    told: tuple[datetime, ...], clock: Clock, after: Standing, calendars: Calendars
+) -> Iterator[Happening]:
+    """From the first change of terms that was told otherwise; one that was taken back is told as the terms before it."""
+    agreed = 0
+    while agreed < min(len(told), len(after.changes)) and told[agreed] == after.changes[agreed]:
+        agreed += 1
+    first = agreed if len(after.changes) > agreed or len(told) == agreed else agreed - 1
+    for index in range(first, len(after.changes)):
+        at = clock.started_at if index < 0 else after.changes[index]
+        due = _due(clock, at, calendars)
+        yield Happening(Happened.RETARGETED, at, due, terms=clock.numbered(index + 1))
 
 
 def _pauses(told: tuple[Pause, ...], clock: Clock, calendars: Calendars) -> Iterator[Happening]:
@@ -111,7 +174,8 @@ def _pauses(told: tuple[Pause, ...], clock: Clock, calendars: Calendars) -> Iter
         agreed += 1
     for index, pause in enumerate(clock.pauses[agreed:], agreed):
         if index >= len(told) or told[index].start != pause.start or told[index].end is not None:
-            yield Happening(Happened.PAUSED, pause.start, _due(clock, pause.start, calendars))
+            due = _due(clock, pause.start, calendars)
+            yield Happening(Happened.PAUSED, pause.start, due, reason=pause.reason)
         # The end of the clock ends its pause without a word of its own.
         if pause.end is not None and pause.end != clock.ended_at:
             yield Happening(Happened.RESUMED, pause.end, _due(clock, pause.end, calendars))
@@ -125,11 +189,14 @@ def alarms(clock: Clock, after: Standing, calendars: Calendars) -> dict[float, d
     """Share -> when it will be used up, of a clock that runs."""
     if clock.state is not State.RUNNING:
         return {}
-    told = (*after.warned, WHOLE) if after.breached else after.warned
-    return {share: clock.moment(share, calendars) for share in clock.shares if share not in told}
+    told = {*after.warned, *((WHOLE,) if after.breached else ())}
+    told |= {
+        mark.share for mark in after.marks if mark.since == (after.changes[-1] if after.changes else None)
+    }
+    shares = clock.numbered(len(after.changes)).shares
+    return {share: clock.moment(share, calendars) for share in shares if share not in told}
 
 
 def _due(clock: Clock, at: datetime, calendars: Calendars) -> datetime:
     """The deadline as it was at a moment of the clock's life."""
-    past = tuple(pause for pause in clock.pauses if pause.end is not None and pause.end <= at)
-    return replace(clock, pauses=past, state=State.RUNNING, ended_at=None).due_at(calendars)
+    return clock.as_of(at).due_at(calendars)

@@ -76,6 +76,14 @@ class Silent:
         self.told.append(("abandon", conversation.id, now))
         return ()
 
+    def on_agent_on(self, agent: int, now: float) -> Iterable[Assignment]:
+        self.told.append(("on", agent, now))
+        return ()
+
+    def on_agent_off(self, agent: int, now: float) -> Iterable[Assignment]:
+        self.told.append(("off", agent, now))
+        return ()
+
     def on_wake(self, token: int, now: float) -> Iterable[Assignment]:
         self.told.append(("wake", token, now))
         return ()

@@ -41,6 +41,8 @@ class Reprioritise:
     work_item_id: str
     priority: int | None = None
     due_at: datetime | None = None
+    least_priority: int | None = None
+    """Raises the priority to this where it is lower."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,11 @@ def enter(step: Step, agent_id: str, presence: Presence, reason: str | None, at:
 
 
 def presence_lapsed(step: Step, lapsed: PresenceLapsed) -> None:
-    """The reminder is set once a lease; heartbeats since then are read here."""
+    """The reminder is set once a lease; heartbeats since then are read here.
+
+    A lapse that is put off is told, though nothing of the agent changed: it is put off by the time of day, which nobody
+    could know from the log if no event had it.
+    """
     agent_id, policy = lapsed.agent_id, step.policy
     agent = step.book.agents.get(agent_id)
     if agent is None or not agent.connected:
@@ -85,6 +89,7 @@ def presence_lapsed(step: Step, lapsed: PresenceLapsed) -> None:
         _watch(step, agent_id, ends_at)
     elif step.now - ends_at > policy.notice:
         step.book.put_agent(replace(agent, heartbeat_at=step.now))
+        step.tell(agent_id)
         _watch(step, agent_id, step.now + policy.presence_lease)
     else:
         _lose(step, agent_id, ends_at)
@@ -113,6 +118,7 @@ def grace_ended(step: Step, ended: GraceEnded) -> None:
     ends_at = agent.lost_at + step.policy.grace
     if step.now - max(step.at, ends_at) > step.policy.notice:
         again = step.now + step.policy.grace
+        step.tell(agent.agent_id)
         step.remind(f"grace/{step.policy.pool}/{agent.agent_id}", again, ended)
         return
     for item in sorted(step.book.ledger.held(agent.agent_id, WorkState.ASSIGNED), key=step.book.waiting.key):

@@ -78,6 +78,8 @@ def reprioritise(step: Step, asked: Reprioritise) -> None:
     if item.due_at is not None and item.due_at <= step.now:
         due_at = min(item.due_at, due_at or item.due_at)
     priority = item.priority if asked.priority is None else asked.priority
+    if asked.least_priority is not None:
+        priority = max(priority, asked.least_priority)
     if (priority, due_at) == (item.priority, item.due_at):
         step.ignore("no_change")
         return

@@ -105,6 +105,10 @@ def complete(step: Step, asked: Complete) -> None:
         step.answer(asked.agent_id, asked.command_id, Code.NOT_YOURS, "you do not hold this work")
 
 
+BY_POLICY = "sla:"
+"""Begins the name of an SLA policy that orders an assignment; no agent is named so, since ids have no colon."""
+
+
 def force_assign(step: Step, asked: ForceAssign) -> None:
     """Goes past skills, queue, exclusions and capacity, but not to an agent who is not there."""
     book, agent_id = step.book, asked.agent_id
@@ -122,7 +126,7 @@ def force_assign(step: Step, asked: ForceAssign) -> None:
 
 
 def _why_not_by_force(step: Step, asked: ForceAssign, item: WorkItem | None) -> tuple[Code, str] | None:
-    if asked.ordered_by not in step.policy.supervisors:
+    if asked.ordered_by not in step.policy.supervisors and not asked.ordered_by.startswith(BY_POLICY):
         return Code.FORBIDDEN, f"{asked.ordered_by} is not a supervisor"
     if item is None:
         return Code.UNKNOWN_WORK, "no such open work"

@@ -5,6 +5,7 @@ from typing import Any
 
 from libs.contracts.envelope import Event
 from libs.contracts.payloads.assignments import (
+    WorkEscalated,
     WorkFellSilent,
     WorkReprioritised,
     WorkRequested,
@@ -26,6 +27,7 @@ from libs.contracts.payloads.commands import (
 from libs.flow.flow import Drop, Fired, Outcome, Turn
 from services.router.assignment import metrics
 from services.router.assignment.domain import inputs
+from services.router.assignment.domain.reservations import BY_POLICY
 from services.router.assignment.handlers.publishing import carry_out
 from services.router.assignment.store import AssignmentStore
 from services.router.assignment.timers import (
@@ -73,9 +75,13 @@ class Handlers:
 
     def on_work_reprioritised(self, turn: AssignmentTurn, event: Event[WorkReprioritised]) -> Outcome | None:
         asked = event.data
-        return _received(
-            turn, event, asked.pool, inputs.Reprioritise(asked.work_item_id, asked.priority, asked.due_at)
-        )
+        what = inputs.Reprioritise(asked.work_item_id, asked.priority, asked.due_at, asked.least_priority)
+        return _received(turn, event, asked.pool, what)
+
+    def on_work_escalated(self, turn: AssignmentTurn, event: Event[WorkEscalated]) -> Outcome | None:
+        asked, name = event.data, event.envelope.name
+        what = inputs.ForceAssign(asked.agent_id, name, asked.work_item_id, BY_POLICY + asked.policy)
+        return _received(turn, event, asked.pool, what)
 
     def on_work_fell_silent(self, turn: AssignmentTurn, event: Event[WorkFellSilent]) -> Outcome | None:
         asked = event.data

@@ -18,6 +18,7 @@ from libs.contracts.payloads.sla import (
     ClockMet,
     ClockPaused,
     ClockResumed,
+    ClockRetargeted,
     ClockStarted,
     ClockWarned,
 )
@@ -71,6 +72,13 @@ class WorkHandlers:
         return None
 
     def on_clock_running(self, turn: Hand, event: Event[ClockStarted | ClockResumed]) -> Outcome | None:
+        return _watch(turn, event, event.data.due_at)
+
+    def on_clock_retargeted(self, turn: Hand, event: Event[ClockRetargeted]) -> Outcome | None:
+        """One that does not run has no deadline, and is told again when it goes on."""
+        conversation = turn.store.conversation(event.data.conversation_id)
+        if conversation is None or event.data.clock_id not in conversation.clocks:
+            return Drop("clock_not_running")
         return _watch(turn, event, event.data.due_at)
 
     def on_clock_pressing(self, turn: Hand, event: Event[ClockWarned | ClockBreached]) -> Outcome | None:
