@@ -117,7 +117,9 @@ def idle_beside_work(pool: Pool) -> Iterator[str]:
         room = spec.capacity - sum(units for who, units, _ in claims if who == agent_id)
         for item in pool.items.values():
             pushed = policy.modes.get(item.queue, Mode.PUSH) is Mode.PUSH
-            if item.state is not WorkState.QUEUED or item.units > room or not pushed:
+            if item.state is not WorkState.QUEUED or item.units > room:
+                continue
+            if not pushed and item.only_agent_id is None:
                 continue
             alike = sum(who == agent_id and other.channel is item.channel for who, _, other in claims)
             if alike >= spec.caps.get(item.channel, alike + 1) or not _fits(policy, item, agent_id):
