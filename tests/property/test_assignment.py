@@ -1,8 +1,10 @@
-"""For any history of requests, agents, lapses, stalls, takeovers and changed workspaces: never over capacity, nobody idle
-beside work, nothing lost, and the same decisions each time."""
+"""For any history of requests, agents, lapses, stalls, crashes, takeovers and changed workspaces: never over capacity, never
+two holders, nobody idle beside work, nothing lost, declines remembered, and the same decisions each time."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from math import log
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -12,8 +14,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from libs.contracts.vocabulary import Channel, Presence
 from services.router.assignment.domain import inputs
 from services.router.assignment.domain.book import Book
-from services.router.assignment.domain.engine import Engine
-from services.router.assignment.domain.policy import AgentSpec, Mode, Policy
+from services.router.assignment.domain.decisions import Decision
+from services.router.assignment.domain.learning import HANDLING, Cell
+from services.router.assignment.domain.policy import AgentSpec, Mode, Policy, Relaxation, Terms
+from services.router.assignment.domain.strategies import ORDERS, PICKS
+from tests.property.witness import Witness, idle_beside_work, news, strays
 from tests.unit.router.assignment.pool import BILLING, SALES, Pool
 
 AGENTS = ("ayu", "budi", "citra", "dimas")
@@ -21,26 +26,46 @@ PRESENCES = st.sampled_from(
     [Presence.AVAILABLE, Presence.AVAILABLE, Presence.BUSY, Presence.BREAK, Presence.OFFLINE]
 )
 STEPS = st.sampled_from([1, 7, 15, 29, 30, 31, 45, 60, 200, 301]).map(lambda s: timedelta(seconds=s))
+SKILLS = st.sampled_from([{}, {}, {"refund": 1}, {"refund": 2}, {"refund": 3}])
+RELAXATIONS = (
+    Relaxation(timedelta(seconds=30), {"refund": 1}, skip_if_nobody=True),
+    Relaxation(timedelta(seconds=60), {"refund": 0}, (SALES,)),
+)
+LEARNED = tuple(
+    Cell("main", HANDLING, f"refund:{level}", 0, 0, past_n=1000.0, past_total=1000.0 * log(taken))
+    for level, taken in ((0, 900.0), (1, 600.0), (2, 300.0), (3, 200.0))
+)
+"""Handle times with a gap between levels, so that the slow are held back."""
+ITEMS = st.integers(0, 29)
+"""One of the live ones, counted round."""
 SKEW = st.integers(-40, 40).map(lambda s: timedelta(seconds=s))
 
 
 @st.composite
 def policies(draw: st.DrawFn, version: str = "v1") -> Policy:
-    present = draw(st.lists(st.sampled_from(AGENTS), min_size=1, max_size=4, unique=True))
+    present = draw(st.sampled_from([AGENTS, AGENTS[:1], AGENTS[:2], AGENTS[2:], AGENTS[1:]]))
     specs = {
         agent_id: AgentSpec(
             agent_id,
-            draw(st.fixed_dictionaries({}, optional={"refund": st.integers(1, 3)})),
-            frozenset(draw(st.lists(st.sampled_from([BILLING, SALES]), min_size=1, unique=True))),
-            draw(st.integers(0, 3)),
-            draw(st.fixed_dictionaries({}, optional={Channel.WHATSAPP: st.integers(0, 2)})),
+            draw(SKILLS),
+            frozenset(draw(st.sampled_from([(BILLING, SALES), (BILLING,), (SALES,)]))),
+            draw(st.sampled_from([2, 1, 3, 0])),
+            draw(st.sampled_from([{}, {}, {Channel.WHATSAPP: 1}])),
+            draw(st.sampled_from([{}, {}, {BILLING: Terms(1, timedelta(seconds=30))}])),
         )
         for agent_id in present
     }
     return Policy(
         pool="main",
         version=version,
-        auto_accept=draw(st.booleans()),
+        order=draw(st.sampled_from(sorted(ORDERS))),
+        pick=draw(st.sampled_from(sorted(PICKS))),
+        late_behind=draw(st.sampled_from([0.0, 0.25])),
+        hold=draw(st.booleans()),
+        relaxations={BILLING: draw(st.sampled_from([(), RELAXATIONS, RELAXATIONS[1:]]))},
+        reservation_lease=draw(st.sampled_from([timedelta(minutes=10), timedelta(seconds=30)])),
+        decline_memory=timedelta(seconds=20),
+        auto_accept=draw(st.sampled_from([False, False, True])),
         missed_becomes_busy=draw(st.booleans()),
         offers_at_once=draw(st.sampled_from([1, 1, 2, 4])),
         modes={SALES: draw(st.sampled_from(list(Mode)))},
@@ -51,6 +76,26 @@ def policies(draw: st.DrawFn, version: str = "v1") -> Policy:
         agents=specs,
         supervisors=frozenset({"sup"}),
     )
+
+
+@st.composite
+def wishes(draw: st.DrawFn) -> dict[str, Any]:
+    """What a request may say besides who it is; `due` and `age` count from now."""
+    return {
+        "queue": draw(st.sampled_from([BILLING, BILLING, SALES, "closed"])),
+        "channel": draw(st.sampled_from([Channel.WHATSAPP, Channel.WHATSAPP, Channel.WEBCHAT])),
+        "skills": draw(SKILLS),
+        "priority": draw(st.integers(0, 2)),
+        "due": draw(st.none() | STEPS),
+        "age": draw(STEPS),
+        "last_agent_id": draw(st.none() | st.sampled_from(AGENTS)),
+        "only_agent_id": draw(st.none() | st.none() | st.sampled_from(AGENTS)),
+        "excluded_agent_ids": tuple(draw(st.lists(st.sampled_from(AGENTS), max_size=1))),
+    }
+
+
+def some_live(machine: "Matching") -> bool:
+    return bool(machine.pool.items)
 
 
 def seen(book: Book) -> dict[str, Any]:
@@ -66,119 +111,163 @@ def seen(book: Book) -> dict[str, Any]:
     }
 
 
-class Matching(RuleBasedStateMachine):
-    """`Pool` checks the engine's invariants and folds every decision after every step."""
+class Twins(Pool):
+    """Beside the engine that goes on, one that is built anew from the rows before every input: they decide the same."""
 
-    @initialize(policy=policies())
-    def begin(self, policy: Policy) -> None:
-        self.pool = Pool(policy)
+    def __init__(self, policy: Policy, learned: Iterable[Cell]) -> None:
+        super().__init__(policy, learned)
+        self.witness = Witness()
+
+    def tell(self, what: inputs.Input, at: datetime | None = None) -> list[Decision]:
+        book, at = self.engine.book, at or self.now
+        # Rows have heartbeats with a delay.
+        rows, self.agents = self.agents, {agent_id: book.agents[agent_id] for agent_id in self.agents}
+        twin, self.agents = self.twin(book.policy), rows
+        standing = dict(self.reminders)
+        expected = news(twin.apply(what, at=at, now=self.now), standing)
+        told = super().tell(what, at)
+        # A new engine looks at all that waits, also at what it will be reminded of at this very moment.
+        due = any(name.startswith("wait/") and r.due <= self.now for name, r in standing.items())
+        assert due or isinstance(what, inputs.WaitLapsed) or news(told, standing) == expected
+        broken = self.witness.watch(what, at, self.now, told, book.policy)
+        assert [*broken, *strays(self), *idle_beside_work(self)] == []
+        return told
+
+
+class Matching(RuleBasedStateMachine):
+    """`Pool` checks the engine's own invariants and folds every decision, `Twins` judges them from outside, after every step."""
+
+    @initialize(
+        policy=policies(),
+        learned=st.sampled_from([LEARNED, ()]),
+        asked=st.lists(wishes(), min_size=2, max_size=6),
+    )
+    def begin(self, policy: Policy, learned: tuple[Cell, ...], asked: list[dict[str, Any]]) -> None:
+        self.learned = learned
+        self.pool = Twins(policy, learned)
         self.requested = 0
         self.versions = 1
         self.reservations: list[str] = []
+        self.pool.available(*policy.agents)
+        self.request(asked)
 
-    @rule(
-        queue=st.sampled_from([BILLING, BILLING, SALES, "closed"]),
-        channel=st.sampled_from([Channel.WHATSAPP, Channel.WEBCHAT]),
-        skills=st.fixed_dictionaries({}, optional={"refund": st.integers(1, 3)}),
-        priority=st.integers(0, 2),
-        due=st.none() | STEPS,
-        age=STEPS,
-        last=st.none() | st.sampled_from(AGENTS),
-        one=st.none() | st.none() | st.sampled_from(AGENTS),
-        excluded=st.lists(st.sampled_from(AGENTS), max_size=1),
-    )
-    def request(self, **drawn: Any) -> None:
-        self.requested += 1
-        self.pool.request(
-            f"wki_{self.requested}",
-            queue=drawn["queue"],
-            channel=drawn["channel"],
-            skills=drawn["skills"],
-            priority=drawn["priority"],
-            due_at=self.pool.now + drawn["due"] if drawn["due"] else None,
-            requested_at=self.pool.now - drawn["age"],
-            last_agent_id=drawn["last"],
-            only_agent_id=drawn["one"],
-            excluded_agent_ids=tuple(drawn["excluded"]),
-        )
+    @rule(asked=st.lists(wishes(), min_size=1, max_size=3))
+    def request(self, asked: list[dict[str, Any]]) -> None:
+        for wish in asked:
+            self.requested += 1
+            due, age = wish["due"], wish["age"]
+            times = {
+                "due_at": self.pool.now + due if due else None,
+                "requested_at": self.pool.now - age,
+            }
+            rest = {name: value for name, value in wish.items() if name not in ("due", "age")}
+            self.pool.request(f"wki_{self.requested}", **times, **rest)
         self._note()
 
-    @rule(number=st.integers(1, 30), wrap_up=st.booleans(), skew=SKEW)
+    @precondition(some_live)
+    @rule(number=ITEMS, wrap_up=st.booleans(), skew=SKEW)
     def withdraw(self, number: int, wrap_up: bool, skew: timedelta) -> None:
-        what = inputs.Withdraw(f"wki_{number}", "resolved", wrap_up)
+        what = inputs.Withdraw(self._item(number), "resolved", wrap_up)
         self.pool.tell(what, self.pool.now + skew)
+        self._note()
 
-    @rule(number=st.integers(1, 30), priority=st.none() | st.integers(0, 3), due=st.none() | STEPS)
+    @precondition(some_live)
+    @rule(number=ITEMS, priority=st.none() | st.integers(0, 3), due=st.none() | STEPS)
     def reprioritise(self, number: int, priority: int | None, due: timedelta | None) -> None:
         due_at = self.pool.now + due if due else None
-        self.pool.tell(inputs.Reprioritise(f"wki_{number}", priority, due_at))
+        self.pool.tell(inputs.Reprioritise(self._item(number), priority, due_at))
+
+    @rule()
+    def what_has_ended_is_over(self) -> None:
+        """Commands about what no longer is, or never was, change nothing and are answered."""
+        self.pool.tell(inputs.Withdraw("wki_0", "resolved"))
+        self.pool.complete("ayu", "wki_0")
+        self.pool.force("ayu", "wki_0")
 
     @rule(agent_id=st.sampled_from(AGENTS), presence=PRESENCES)
     def presence(self, agent_id: str, presence: Presence) -> None:
         self.pool.presence(agent_id, presence)
         self._note()
 
-    @rule(agents=st.lists(st.sampled_from(AGENTS), unique=True), skew=SKEW)
-    def heartbeats(self, agents: list[str], skew: timedelta) -> None:
-        self.pool.beat(*agents, at=self.pool.now + skew)
+    @precondition(lambda self: self.pool.engine.book.pending)
+    @rule(number=ITEMS, skew=SKEW, declines=st.booleans())
+    def answer_an_offer(self, number: int, skew: timedelta, declines: bool) -> None:
+        standing = self._standing()
+        answer = self.pool.decline if declines else self.pool.accept
+        answer(*standing[number % len(standing)], at=self.pool.now + skew)
         self._note()
 
-    @rule(data=st.data(), skew=SKEW)
-    def accept_what_is_offered(self, data: st.DataObject, skew: timedelta) -> None:
-        standing = sorted(self.pool.engine.book.pending.items())
-        if standing:
-            reservation, item = data.draw(st.sampled_from(standing))
-            [agent_id] = [
-                r.agent_id for r in self.pool.items[item].reservations if r.reservation_id == reservation
-            ]
-            self.pool.accept(agent_id, reservation, self.pool.now + skew)
+    @precondition(lambda self: self.pool.engine.book.pending)
+    @rule()
+    def take_all_that_is_offered(self) -> None:
+        for agent_id in self.pool.engine.book.policy.agents:
+            self.pool.take(agent_id)
+
+    @precondition(lambda self: self.pool.engine.book.pending)
+    @rule(then=st.sampled_from([7, 11, 19, 20, 45]).map(lambda s: timedelta(seconds=s)))
+    def decline_all_that_is_offered(self, then: timedelta) -> None:
+        """And look on, around the end of the memory."""
+        for agent_id, reservation in self._standing():
+            self.pool.decline(agent_id, reservation)
+        self.work_on(then, silent=(), skew=timedelta(0))
 
     @precondition(lambda self: self.reservations)
-    @rule(data=st.data(), agent_id=st.sampled_from(AGENTS), declines=st.booleans())
-    def answer_any_reservation(self, data: st.DataObject, agent_id: str, declines: bool) -> None:
-        reservation = data.draw(st.sampled_from(self.reservations))
+    @rule(number=ITEMS, agent_id=st.sampled_from(AGENTS), declines=st.booleans())
+    def answer_any_reservation(self, number: int, agent_id: str, declines: bool) -> None:
+        reservation = self.reservations[-1 - number % len(self.reservations)]
         (self.pool.decline if declines else self.pool.accept)(agent_id, reservation)
         self._note()
 
-    @rule(agent_id=st.sampled_from(AGENTS), number=st.integers(1, 30))
-    def complete(self, agent_id: str, number: int) -> None:
-        self.pool.complete(agent_id, f"wki_{number}")
+    @precondition(some_live)
+    @rule(number=ITEMS, agent_id=st.none() | st.sampled_from(AGENTS))
+    def complete(self, number: int, agent_id: str | None) -> None:
+        """By the holder, or by somebody else."""
+        item = self.pool.items[self._item(number)]
+        self.pool.complete(agent_id or item.agent_id or "ayu", item.work_item_id)
         self._note()
 
-    @rule(agent_id=st.sampled_from(AGENTS), number=st.integers(1, 30))
+    @precondition(some_live)
+    @rule(agent_id=st.sampled_from(AGENTS), number=ITEMS)
     def force(self, agent_id: str, number: int) -> None:
-        self.pool.force(agent_id, f"wki_{number}")
+        self.pool.force(agent_id, self._item(number))
         self._note()
 
-    @rule(agent_id=st.sampled_from(AGENTS), number=st.integers(1, 30), named=st.booleans())
+    @precondition(some_live)
+    @rule(agent_id=st.sampled_from(AGENTS), number=ITEMS, named=st.booleans())
     def ask_for_work(self, agent_id: str, number: int, named: bool) -> None:
         if named:
-            self.pool.pick(agent_id, f"wki_{number}")
+            self.pool.pick(agent_id, self._item(number))
         else:
             self.pool.next(agent_id)
         self._note()
 
-    @rule(data=st.data(), to=st.none() | st.sampled_from(AGENTS), by=st.sampled_from([None, "sup", "ayu"]))
-    def consult(self, data: st.DataObject, to: str | None, by: str | None) -> None:
-        held = [i for i in self.pool.items.values() if i.agent_id is not None]
-        if held:
-            item = data.draw(st.sampled_from(sorted(held, key=lambda i: i.work_item_id)))
-            skills = {} if to else {"refund": 1}
-            self.pool.consult(item.agent_id or "", item.work_item_id, to, by, **skills)
-            self._note()
+    @precondition(lambda self: any(item.agent_id for item in self.pool.items.values()))
+    @rule(number=ITEMS, to=st.none() | st.sampled_from(AGENTS), by=st.sampled_from([None, "sup", "ayu"]))
+    def consult(self, number: int, to: str | None, by: str | None) -> None:
+        held = sorted(item.work_item_id for item in self.pool.items.values() if item.agent_id)
+        item = self.pool.items[held[number % len(held)]]
+        skills = {} if to else {"refund": 1}
+        self.pool.consult(item.agent_id or "", item.work_item_id, to, by, **skills)
+        self._note()
 
-    @rule(number=st.integers(1, 30), resumes=st.booleans())
+    @precondition(some_live)
+    @rule(number=ITEMS, resumes=st.booleans())
     def fall_silent_or_resume(self, number: int, resumes: bool) -> None:
-        item = self.pool.items.get(f"wki_{number}")
+        item = self.pool.items[self._item(number)]
         if resumes:
-            self.pool.resume(f"wki_{number}")
-        elif item is not None and item.agent_id is not None:
+            self.pool.resume(item.work_item_id)
+        elif item.agent_id is not None:
             self.pool.silent(item.agent_id, item.work_item_id)
         self._note()
 
-    @rule(by=STEPS)
-    def advance(self, by: timedelta) -> None:
-        self.pool.advance(by)
+    @rule(by=STEPS, silent=st.just(()) | st.just(AGENTS) | st.sets(st.sampled_from(AGENTS)), skew=SKEW)
+    def work_on(self, by: timedelta, silent: Collection[str], skew: timedelta) -> None:
+        """Time passes; the desktops of all but the silent agents send their heartbeats."""
+        end = self.pool.now + by
+        while self.pool.now < end:
+            self.pool.advance(min(timedelta(seconds=15), end - self.pool.now))
+            present = [a for a in self.pool.engine.book.policy.agents if a not in silent]
+            self.pool.beat(*present, at=self.pool.now + skew / 4)
         self._note()
 
     @rule(by=STEPS)
@@ -189,25 +278,24 @@ class Matching(RuleBasedStateMachine):
     @rule(data=st.data())
     def change_workspace(self, data: st.DataObject) -> None:
         self.versions += 1
-        self._write_heartbeats()
-        self.pool.rebuild(data.draw(policies(f"v{self.versions}")))
-        self.pool.beat("nobody")
-        self._note()
+        self._begin_again(data.draw(policies(f"v{self.versions}")))
 
     @rule()
-    def take_over(self) -> None:
-        """The rows alone make an engine that knows all that the lost one knew, heartbeats apart."""
-        before = seen(self.pool.engine.book)
+    def crash(self) -> None:
+        """What goes on has the rows as they were written last, with heartbeats up to half a lease old."""
         for agent_id, saved in self.pool.agents.items():
             beat = self.pool.agent(agent_id).heartbeat_at
             assert (saved.heartbeat_at is None) == (beat is None)
             if beat is not None and saved.heartbeat_at is not None:
                 assert beat - saved.heartbeat_at < timedelta(seconds=22.5)
-        self._write_heartbeats()
-        self.pool.rebuild()
+        before = seen(self.pool.engine.book)
+        self._begin_again(self.pool.engine.book.policy)
         assert seen(self.pool.engine.book) == before
-        decisions = self.pool.beat("nobody")
-        assert [type(d).__name__ for d in decisions] == ["Ignored"]
+
+    def _begin_again(self, policy: Policy) -> None:
+        self.pool.rebuild(policy)
+        self.pool.beat("nobody")
+        self._note()
 
     @invariant()
     def nothing_is_lost(self) -> None:
@@ -224,21 +312,26 @@ class Matching(RuleBasedStateMachine):
         assert ended == told
 
     def teardown(self) -> None:
-        """The whole history again, in another engine: the same decisions, one by one."""
+        """The whole history again, in another pool: the same decisions, one by one."""
         if not hasattr(self, "pool"):
             return
-        engine = Engine(self.pool.first_policy)
+        again = Pool(self.pool.first_policy, self.learned)
         for what, at, now, decisions in self.pool.history:
+            again.now = now
             if isinstance(what, Policy):
-                book = engine.book
-                engine = Engine(
-                    what, 0, list(book.items.values()), [a for a in book.agents.values() if a.version]
-                )
+                again.rebuild(what)
             else:
-                assert engine.apply(what, at=at, now=now) == decisions
+                assert again.tell(what, at) == decisions
 
-    def _write_heartbeats(self) -> None:
-        self.pool.agents = {agent_id: self.pool.agent(agent_id) for agent_id in self.pool.agents}
+    def _standing(self) -> list[tuple[str, str]]:
+        """(agent, reservation)"""
+        return sorted(
+            (r.agent_id, r.reservation_id) for i in self.pool.items.values() for r in i.reservations
+        )
+
+    def _item(self, number: int) -> str:
+        live = sorted(self.pool.items)
+        return live[number % len(live)]
 
     def _note(self) -> None:
         fresh = (r for r in self.pool.engine.book.pending if r not in self.reservations)

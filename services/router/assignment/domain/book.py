@@ -80,7 +80,8 @@ class Book:
         for agent in agents:
             self.agents[agent.agent_id] = agent
             self._saved_heartbeat[agent.agent_id] = agent.heartbeat_at
-            self._connect(agent.agent_id, connected=agent.connected and agent.listed)
+            if agent.connected and agent.listed:
+                self._connect(agent.agent_id, connected=True)
         waiting = []
         for item in items:
             self.items[item.work_item_id] = item

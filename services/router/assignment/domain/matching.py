@@ -205,7 +205,11 @@ def _first(book: Book, agent_id: str, line: Line, fit: Fit | None, at: int) -> F
     best: Found | None = None
     for key in line.keys:
         item = book.items[key.work_item_id]
-        if item.not_for(agent_id) or (held and fit is not None and at < _admitted_from(book, item, fit)):
+        if item.not_for(agent_id):
+            continue
+        # Nobody is kept from work that is meant for them alone, or that they had last.
+        free_to = agent_id in (item.only_agent_id, item.last_agent_id)
+        if held and fit is not None and not free_to and at < _admitted_from(book, item, fit):
             continue
         found = value(book, line, key, fit, at), key
         if best is None or found < best:

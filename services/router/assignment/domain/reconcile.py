@@ -30,9 +30,10 @@ def reconcile(step: Step) -> None:
             step.take_back(item, "offer_lost")
     for work_item_id in list(book.waiting.in_order()):
         item = book.items[work_item_id]
-        if item.only_agent_id is not None and item.only_agent_id not in policy.agents:
-            item = replace(item, only_agent_id=None)
-            book.put_item(item)
+        if item.only_agent_id is not None:
+            if item.only_agent_id not in policy.agents:
+                item = replace(item, only_agent_id=None)
+                book.put_item(item)
             step.loosen(item)
         step.watch(item)
     for line in book.waiting.open_lines():

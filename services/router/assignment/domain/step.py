@@ -278,9 +278,12 @@ class Step:
         self.book.put_agent(replace(agent, ended=agent.with_ending(id, str(how))))
 
     def change_agent(self, agent_id: str, **changes: Any) -> AgentState:
-        agent = replace(self.book.agents[agent_id], **changes)
+        before = self.book.agents[agent_id]
+        agent = replace(before, **changes)
         self.book.put_agent(agent)
         self._free(agent_id)
+        if before.connected and not agent.connected:
+            self._loosen_deserted(agent_id)
         return agent
 
     # -- the end ------------------------------------------------------------------------------------------------------
@@ -333,6 +336,14 @@ class Step:
         """So much is free that nobody is held back any more, or others are here for whom they were held."""
         if self.book.admits and self.book.roomy and not self.book.was_roomy:
             for line in self.book.waiting.open_lines():
+                for key in line.keys:
+                    self._loose.setdefault(key.work_item_id, "")
+
+    def _loosen_deserted(self, agent_id: str) -> None:
+        """Whoever waits for agents like this one, of whom the last has gone, may skip to the next step at once."""
+        group = self.book.roster.group(agent_id)
+        if group is not None and not group.connected and self.policy.relaxations:
+            for line in group.lines:
                 for key in line.keys:
                     self._loose.setdefault(key.work_item_id, "")
 

@@ -39,9 +39,13 @@ def micros(at: datetime) -> int:
 
 
 def due_at(item: WorkItem) -> datetime:
-    """The deadline by which an item is ordered."""
+    """The deadline by which an item is ordered: within UNDATED_TARGET of the wait's begin.
+
+    Nobody is due before they began to wait (a conversation that comes back with a deadline long missed): else such
+    arrivals would pass the others for ever.
+    """
     undated = item.waiting_since + UNDATED_TARGET
-    return item.due_at if item.due_at is not None and item.due_at < undated else undated
+    return undated if item.due_at is None else max(item.waiting_since, min(item.due_at, undated))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +95,18 @@ def waiting_key(policy: Policy, item: WorkItem) -> WaitingKey:
     return WaitingKey(rank, since, item.work_item_id)
 
 
-def passed_at_most(policy: Policy, levels: int) -> timedelta:
+def passed_at_most(policy: Policy, levels: int) -> timedelta | None:
     """The bound on starvation: an item can only be passed by items whose customers began to wait at most this much later.
+
+    None for the order `gcmu`, which has none: a short enough target passes a long one, however late it comes. For items
+    that agents can take one by one: who needs more units than come free at once can be passed by smaller ones.
 
     `levels`: of priority, between the highest in use and the item's own. Fit moves a deadline by FIT_WORTH times the
     logarithm of a handle time's multiple, which learning.py keeps within e^±1.
     """
     order = ORDERS[policy.order]
+    if order.by_target:
+        return None
     bound = levels * head_start(policy)
     if order.base is due_at:
         bound += UNDATED_TARGET

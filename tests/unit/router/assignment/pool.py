@@ -1,6 +1,6 @@
 """This file drives one engine by hand: time, reminders, rows, and a ledger that is kept from the decisions alone."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -163,17 +163,17 @@ class Ledger:
 class Pool:
     """One engine with its surroundings. Every call checks the engine's invariants and the ledger."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, learned: Iterable[Cell] = ()) -> None:
         self.now = START
         self.history: list[tuple[inputs.Input | Policy, datetime, datetime, list[Decision]]] = []
         self.reminders: dict[str, Remind] = {}
         self.items: dict[str, WorkItem] = {}
         self.agents: dict[str, AgentState] = {}
-        self.cells: dict[tuple[str, str], Cell] = {}
+        self.cells = {(cell.kind, cell.name): cell for cell in learned}
         self.ledger = Ledger(policy)
         self.asked: set[str] = set()
         self.first_policy = policy
-        self.engine = Engine(policy)
+        self.engine = Engine(policy, cells=self.cells.values())
         self._numbers = count(1)
 
     # -- telling ------------------------------------------------------------------------------------------------------
@@ -232,13 +232,12 @@ class Pool:
         if policy is not None:
             self.ledger.policy = policy
             self.history.append((policy, self.now, self.now, []))
-        self.engine = Engine(
-            policy or self.engine.book.policy,
-            0,
-            list(self.items.values()),
-            list(self.agents.values()),
-            list(self.cells.values()),
-        )
+        self.engine = self.twin(policy or self.engine.book.policy)
+
+    def twin(self, policy: Policy) -> Engine:
+        """Another engine from the written rows."""
+        items, agents, cells = self.items.values(), self.agents.values(), self.cells.values()
+        return Engine(policy, 0, list(items), list(agents), list(cells))
 
     # -- short forms --------------------------------------------------------------------------------------------------
 

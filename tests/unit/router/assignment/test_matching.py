@@ -7,6 +7,7 @@ import pytest
 from libs.contracts.vocabulary import Channel, Presence
 from services.router.assignment.domain import inputs
 from services.router.assignment.domain.decisions import Assigned, Offered, Queued, ReservationEnded
+from services.router.assignment.domain.policy import AgentSpec, Relaxation, Terms
 from tests.unit.router.assignment.pool import (
     BILLING,
     SALES,
@@ -291,3 +292,32 @@ def test_no_decision_is_made_twice_for_one_reservation() -> None:
     second = pool.reservation("wki_1")
     assert first != second
     assert every(pool.accept("budi", second), ReservationEnded)[0].reservation_id == second
+
+
+def test_a_takeover_does_not_make_absent_agents_count_as_there() -> None:
+    """Else a step that is skipped where nobody fits would be waited for after a restart, and only then."""
+    steps = (Relaxation(seconds(600), {"refund": 0}, skip_if_nobody=True),)
+    pool = Pool(policy(spec("ayu", refund=2), spec("budi"), relaxations={BILLING: steps}))
+    pool.available("ayu", "budi")
+    pool.presence("ayu", Presence.OFFLINE)
+    pool.rebuild()
+    assert facts(pool.request("wki_1", skills={"refund": 2})) == ["queued", "offered budi"]
+
+
+@pytest.mark.parametrize("wish", ["only_agent_id", "last_agent_id"])
+def test_the_delay_of_a_queue_does_not_keep_an_agent_who_frees_up_from_work_that_is_theirs(wish: str) -> None:
+    late = {BILLING: Terms(delay=seconds(30))}
+    pool = Pool(policy(AgentSpec("ayu", {}, frozenset({BILLING}), 1, terms=late)))
+    pool.available("ayu")
+    pool.request("wki_1", last_agent_id="ayu")
+    pool.request("wki_2", **{wish: "ayu"})
+    assert facts(pool.withdraw("wki_1")) == ["rescinded ayu", "cancelled", "offered ayu"]
+
+
+def test_who_waits_for_the_last_agent_who_could_help_skips_the_step_when_that_agent_goes() -> None:
+    steps = (Relaxation(seconds(600), {"refund": 0}, skip_if_nobody=True),)
+    pool = Pool(policy(spec("ayu", refund=2), spec("budi"), relaxations={BILLING: steps}))
+    pool.available("ayu", "budi")
+    pool.request("wki_1", skills={"refund": 2})
+    assert facts(pool.request("wki_2", skills={"refund": 2})) == ["queued"]
+    assert "offered budi" in facts(pool.presence("ayu", Presence.OFFLINE))

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from libs.contracts.vocabulary import Presence
+from libs.contracts.vocabulary import Channel, Presence
 from services.router.assignment.domain.decisions import AgentChange, Queued
 from tests.unit.router.assignment.pool import (
     SALES,
@@ -165,3 +165,14 @@ def test_rejections_after_a_change_follow_the_new_workspace() -> None:
     pool.available("ayu")
     pool.rebuild(policy(spec("ayu", queues=(SALES,))))
     assert rejections(only(pool.request("wki_1"), Queued).explanation) == {"ayu": "not in queue billing"}
+
+
+def test_work_for_one_agent_is_offered_when_a_new_limit_lets_them_take_it() -> None:
+    tight = spec("ayu", capacity=2, caps={Channel.WHATSAPP: 1})
+    pool = Pool(policy(tight))
+    pool.available("ayu")
+    pool.request("wki_1")
+    pool.request("wki_2", only_agent_id="ayu")
+    assert pool.where("wki_2") == ("queued", None)
+    pool.rebuild(policy(spec("ayu", capacity=2), version="v2"))
+    assert "offered ayu" in facts(pool.beat("ayu"))
