@@ -85,6 +85,7 @@ def test_an_item_is_passed_only_by_those_who_came_within_the_stated_bound(
 ) -> None:
     """Whatever is asked for meanwhile: what begins to wait after the bound does not go before."""
     bound = passed_at_most(policy(order=order), max(0, later[0] - first[0]))
+    assert bound is not None
     pool = Pool(patient(spec("ayu"), order=order, auto_accept=True, wrap_up={}))
     for name, (priority, due), at in (("wki_1", first, 0), ("wki_2", later, after)):
         pool.now = START + seconds(at)
