@@ -10,6 +10,7 @@ from libs.flow.publisher import Publisher, PublishFailed, first_hand
 from libs.flow.wire import Outgoing
 from libs.timesource import TimeSource
 from services.sla.live import metrics
+from services.sla.live.domain.course import UNKNOWN
 from services.sla.live.domain.levels import Key, Level, Levels, Window
 
 log = structlog.get_logger(__name__)
@@ -56,7 +57,10 @@ class Telling:
 
     def _is_news(self, level: Level, at: datetime) -> bool:
         told = self._told.get(level.key)
-        if told is None or told[0] != level:
+        if told is None:
+            # Work is often read a moment before its conversation: nobody need hear of a channel that was not known then.
+            return level.key.channel != UNKNOWN or not level.idle
+        if told[0] != level:
             return True
         return at - told[1] >= AGAIN_AFTER
 

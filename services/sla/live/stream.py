@@ -101,6 +101,8 @@ class Stream:
             broker_session_timeout=10.0,
             broker_heartbeat_interval=3.0,
         )
+        # Directories for tables, of which there are none; a container's file system may be read-only.
+        app._create_directories = lambda: None  # type: ignore[method-assign]
         raw = app.topic(
             *self._topics,
             key_type=bytes,

@@ -45,6 +45,11 @@ class Level:
     waiting: int = 0
     oldest_since: datetime | None = None
 
+    @property
+    def idle(self) -> bool:
+        """True where there is nothing but zeros to tell."""
+        return not self.waiting and all(window == Window(window.length) for window in self.windows)
+
 
 class Levels:
     """The fold. The same facts in any order, each once or more, give the same `at` for the same moment, as long as none
