@@ -127,8 +127,8 @@ class Conversation:
                 self.channel = fact.channel
 
     def counted(self) -> list[Counted]:
-        parts = [*self.work.values(), *self.clocks.values()]
-        return [one for part in parts for one in part.counted()]
+        found = [one for work in self.work.values() for one in work.counted()]
+        return found + [one for clock in self.clocks.values() for one in clock.counted()]
 
     def waiting(self) -> list[Waiting]:
         return [one for work in self.work.values() if (one := work.waiting()) is not None]
