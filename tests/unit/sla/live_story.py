@@ -96,15 +96,11 @@ def _work(
 def _clock(random: Random, ids: dict[str, Any], queue: str, started_at: datetime, clock: str) -> list[Told]:
     due = started_at + timedelta(seconds=90)
     told: list[Told] = []
+    known: dict[str, Any] = {"clock_id": clock, "policy": "standard", "queue": queue}
+    known |= {"started_at": started_at, "due_at": due}
+    known["metric"] = random.choice((Metric.FIRST_RESPONSE,) * 4 + (Metric.RESOLUTION,))
 
     def base(at: datetime) -> dict[str, Any]:
-        known = {
-            "clock_id": clock,
-            "metric": random.choice((Metric.FIRST_RESPONSE,) * 4 + (Metric.RESOLUTION,)),
-        }
-        if told:
-            known["metric"] = told[0].metric  # type: ignore[union-attr]
-        known |= {"policy": "standard", "queue": queue, "started_at": started_at, "due_at": due}
         return ids | known | {"occurred_at": at, "version": len(told) + 1}
 
     told.append(s.ClockStarted(**base(started_at), target_seconds=90))
