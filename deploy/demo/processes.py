@@ -47,7 +47,8 @@ class Service:
 
     @property
     def module(self) -> str:
-        return f"services.{self.name.partition('.')[0]}"
+        service, _, further = self.name.rpartition(".")
+        return f"services.{service if further.isdigit() else self.name}"
 
     @property
     def url(self) -> str:

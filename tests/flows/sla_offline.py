@@ -43,8 +43,8 @@ class Clock:
 
     metric: str
     started_at: datetime
-    policy: SlaPolicy
-    target: timedelta
+    terms: list[tuple[datetime, SlaPolicy]]
+    """From when each policy held."""
     runs: list[list[datetime | None]]
     end: tuple[str, datetime] | None = None
 
@@ -81,6 +81,8 @@ class _Walk:
     phase: str = "unseen"
     policy: SlaPolicy | None = None
     answered: bool = False
+    asked: bool = False
+    """And nobody has answered."""
     running: dict[str, Clock] = field(default_factory=dict)
     clocks: dict[str, Clock] = field(default_factory=dict)
 
@@ -92,9 +94,7 @@ def verdicts(
     walk = _Walk()
     for at, logged in _in_event_time(log):
         _take(walk, at, logged, workspace)
-    return {
-        name: _verdict(clock, calendars[clock.policy.calendar], until) for name, clock in walk.clocks.items()
-    }
+    return {name: _verdict(clock, calendars, until) for name, clock in walk.clocks.items()}
 
 
 def _in_event_time(log: Sequence[Logged]) -> list[tuple[datetime, Logged]]:
@@ -123,8 +123,9 @@ def _take(walk: _Walk, at: datetime, logged: Logged, workspace: Workspace) -> No
             walk.phase = "open"
             for clock in walk.running.values():
                 clock.go_on(at)
+            _come(walk, at, event, workspace)
         elif walk.phase in ("unseen", "resolved") and (kind == "reopened" or walk.phase == "unseen"):
-            walk.phase = "open"
+            walk.phase, walk.asked = "open", False
             walk.policy = workspace.sla_policies.get(workspace.queues[event.queue].sla or "")
             if not walk.answered:
                 _start(walk, "first_response", at, event)
@@ -133,54 +134,98 @@ def _take(walk: _Walk, at: datetime, logged: Logged, workspace: Workspace) -> No
         for metric, clock in walk.running.items():
             clock.finish("met" if metric == "resolution" else "cancelled", at)
         walk.running, walk.phase = {}, "resolved"
+    elif kind == "transferred" and walk.phase in ("open", "snoozed"):
+        _come(walk, at, event, workspace)
     elif kind == "snoozed" and walk.phase == "open":
         walk.phase = "snoozed"
         if "resolution" in walk.running:
             walk.running["resolution"].pause(at)
-    elif kind == "asked" and walk.answered and walk.phase in ("open", "snoozed"):
-        if "next_response" not in walk.running:
+    elif kind == "asked" and walk.phase in ("open", "snoozed"):
+        walk.asked = True
+        if walk.answered and "next_response" not in walk.running:
             _start(walk, "next_response", at, event)
     elif kind == "answered":
-        walk.answered = True
+        walk.answered, walk.asked = True, False
         for metric in ("first_response", "next_response"):
             if metric in walk.running:
                 walk.running.pop(metric).finish("met", at)
+
+
+def _come(walk: _Walk, at: datetime, event: Any, workspace: Workspace) -> None:
+    """To a queue: what runs goes on under its policy, and what that alone promises starts now."""
+    policy = walk.policy = workspace.sla_policies.get(workspace.queues[event.queue].sla or "")
+    owed = {
+        "first_response": not walk.answered,
+        "next_response": walk.answered and walk.asked,
+        "resolution": True,
+    }
+    for metric, wanted in owed.items():
+        target = getattr(policy, metric) if policy else None
+        clock = walk.running.get(metric)
+        if clock is None and wanted:
+            _start(walk, metric, at, event)
+            if metric == "resolution" and walk.phase == "snoozed" and metric in walk.running:
+                walk.running[metric].pause(at)
+        elif clock is not None and (policy is None or target is None):
+            walk.running.pop(metric).finish("cancelled", at)
+        elif clock is not None and policy is not None and clock.terms[-1][1].id != policy.id:
+            clock.terms.append((at, policy))
 
 
 def _start(walk: _Walk, metric: str, at: datetime, event: Any) -> None:
     target = getattr(walk.policy, metric) if walk.policy else None
     if walk.policy is None or target is None:
         return
-    clock = walk.running[metric] = Clock(metric, at, walk.policy, target, [[at, None]])
+    clock = walk.running[metric] = Clock(metric, at, [(at, walk.policy)], [[at, None]])
     walk.clocks[clock_id(ConversationId(event.conversation_id), metric, event.version)] = clock
 
 
-def _verdict(clock: Clock, calendar: Calendar, until: datetime) -> Verdict:
-    warned = {
-        share: _crossed(clock, share, calendar, until)
-        for share in clock.policy.warn_at
-        if isinstance(share, float)
-    }
-    return Verdict(
-        clock.metric,
-        clock.started_at,
-        {share: at for share, at in warned.items() if at is not None},
-        _crossed(clock, 1.0, calendar, until),
-        clock.end,
-    )
+def _verdict(clock: Clock, calendars: Mapping[str | None, Calendar], until: datetime) -> Verdict:
+    """Term by term, until one of them ends in a breach; the last word on each warning counts."""
+    warned: dict[float, datetime] = {}
+    used, breached = timedelta(0), None
+    for number, (since, policy) in enumerate(clock.terms):
+        last = number + 1 == len(clock.terms)
+        limit = until if last else clock.terms[number + 1][0]
+        calendar = calendars[policy.calendar]
+        whole: timedelta = getattr(policy, clock.metric)
+        breached = _crossed(clock, whole - used, since, calendar, limit)
+        for share in policy.warn_at:
+            assert isinstance(share, float)
+            at = _crossed(clock, whole * share - used, since, calendar, until if breached else limit)
+            if at is not None and not (at == since and number and share in warned):
+                warned[share] = at
+        if breached is not None or last:
+            break
+        used += _used(clock, since, limit, calendar)
+    return Verdict(clock.metric, clock.started_at, warned, breached, clock.end)
 
 
-def _crossed(clock: Clock, share: float, calendar: Calendar, until: datetime) -> datetime | None:
-    """When that share of the target was used up, if it was before the end and by `until`; at the very end is in time."""
-    left = clock.target * share
-    for start, end in clock.runs:
-        assert start is not None
+def _crossed(
+    clock: Clock, left: timedelta, since: datetime, calendar: Calendar, until: datetime
+) -> datetime | None:
+    """When so much was used up from `since` on, if it was before the end and by `until`; at the very end is in time."""
+    left = max(left, timedelta(0))
+    for begins, end in clock.runs:
+        assert begins is not None
+        if end is not None and end < since:
+            continue
+        start = max(begins, since)
         moment = calendar.after(start, left)
         if end is None or moment <= end:
             in_time = clock.end is not None and moment == end == clock.end[1]
             return moment if moment <= until and not in_time else None
         left -= calendar.elapsed(start, end)
     return None
+
+
+def _used(clock: Clock, since: datetime, until: datetime, calendar: Calendar) -> timedelta:
+    used = timedelta(0)
+    for begins, end in clock.runs:
+        assert begins is not None
+        start, stop = max(begins, since), until if end is None or end > until else end
+        used += calendar.elapsed(start, stop) if start < stop else timedelta(0)
+    return used
 
 
 def told(events: Sequence[Any]) -> dict[str, Verdict]:

@@ -55,7 +55,8 @@ def test_compose_file_runs_every_service() -> None:
         for name, service in COMPOSE["services"].items()
         if "services." in str(service.get("command", ""))
     }
-    assert ran == {name: ["python", "-m", f"services.{name}"] for name in SERVICES}
+    live = {"sla-live": ["python", "-m", "services.sla.live"]}
+    assert ran == {name: ["python", "-m", f"services.{name}"] for name in SERVICES} | live
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -118,7 +119,7 @@ def test_image_is_built_in_stages_from_the_lock_and_does_not_run_as_root() -> No
 def test_prometheus_scrapes_every_service() -> None:
     [ours] = [job for job in SCRAPES["scrape_configs"] if job["job_name"] == "sambung"]
     [discovery] = ours["dns_sd_configs"]
-    assert sorted(discovery["names"]) == SERVICES
+    assert sorted(discovery["names"]) == sorted([*SERVICES, "sla-live"])
     port = {COMPOSE["services"][name]["environment"]["SAMBUNG_PORT"] for name in SERVICES}
     assert port == {str(discovery["port"])}
 

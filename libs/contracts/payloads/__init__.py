@@ -6,8 +6,9 @@ from libs.contracts.payloads import (
     conversations,
     identity,
     inbound,
+    levels,
     sla,
     timeline,
 )
 
-__all__ = ["assignments", "commands", "conversations", "identity", "inbound", "sla", "timeline"]
+__all__ = ["assignments", "commands", "conversations", "identity", "inbound", "levels", "sla", "timeline"]

@@ -41,7 +41,7 @@ class Feed:
         hub, subscriber = self.hub, self.subscriber
         hub.attach(subscriber)
         try:
-            yield await self._first()
+            yield [*await self._first(), *hub.levels(subscriber)]
             while True:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self.ping_every):
@@ -50,7 +50,7 @@ class Feed:
                     yield [notice_frame("bye", str(hub.vector), reason="token_expired")]
                     return
                 if subscriber.overflowed:
-                    yield self._resync("slow")
+                    yield [*self._resync("slow"), *hub.levels(subscriber)]
                 else:
                     yield subscriber.take() or [notice_frame("ping", str(hub.vector))]
         finally:

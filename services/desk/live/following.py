@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import structlog
 
@@ -23,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 PAUSE = 0.5
 MEASURE_EVERY = 2.0
+LEVELS_SINCE = timedelta(minutes=3)
+"""Service levels that go on are said again every minute, also where they have not changed."""
 
 
 class Live:
@@ -56,7 +59,11 @@ class Live:
             view, vector_of(start.marks), answers=self.answers, time=self._time, missing=self._restorer.want
         )
         tail = Tail(self._kafka, TOPICS, hub.take, time=self._time, client="sambung-desk-live", gather=0.015)
+        levels = Tail(
+            self._kafka, ("service-levels",), hub.take_level, time=self._time, client="sambung-desk-levels"
+        )
         await tail.start(start.marks)
+        await levels.start(LEVELS_SINCE)
         self._hub = hub
         log.info("live", open=len(view.open), agents=len(view.agents))
         measuring = asyncio.get_running_loop().create_task(self._measure(hub))
@@ -66,6 +73,7 @@ class Live:
             self._hub = None
             measuring.cancel()
             await asyncio.gather(measuring, return_exceptions=True)
+            await levels.stop()
             await tail.stop()
             await self._restorer.stop()
 

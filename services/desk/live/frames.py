@@ -9,6 +9,7 @@ from pydantic_core import to_json
 
 from libs.contracts.envelope import Event
 from libs.contracts.payloads.base import Payload
+from libs.contracts.payloads.levels import ServiceLevelMeasured
 from services.desk.domain.agent import Agent
 from services.desk.domain.clock import Clock
 from services.desk.domain.conversation import Conversation, Message
@@ -63,6 +64,12 @@ def snapshot_frame(
         "conversations": f"[{','.join(conversations)}]",
     }
     return "{" + ",".join(f'"{name}":{value}' for name, value in parts.items()) + "}"
+
+
+def service_level_frame(cursor: str, level: ServiceLevelMeasured) -> str:
+    """How a queue does on a channel; the newest by `as_of` replaces what was said of the two before."""
+    body = level.__pydantic_serializer__.to_json(level, exclude_none=True).decode()
+    return f'{{"type":"service_level","cursor":"{cursor}","service_level":{body}}}'
 
 
 def notice_frame(type: str, cursor: str, **said: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
+from libs.contracts.payloads.levels import ServiceLevelMeasured
 from libs.flow.tail import Tailed
 from libs.timesource import TimeSource
 from services.desk import metrics
@@ -17,6 +18,7 @@ from services.desk.live.frames import (
     event_body,
     event_frame,
     notice_frame,
+    service_level_frame,
     snapshot_frame,
 )
 from services.desk.live.ring import Entry, Ring
@@ -50,6 +52,7 @@ class Hub:
         self._time, self._missing = time, missing
         self._of_agent: dict[str, set[Subscriber]] = {}
         self._of_pool: dict[str, set[Subscriber]] = {}
+        self._levels: dict[tuple[str, str], ServiceLevelMeasured] = {}
 
     # Events in
 
@@ -67,6 +70,32 @@ class Hub:
         self.ring.add(Entry(slot, tailed.offset, body, change.agents, change.pool, change.conversation_id))
         self._fan_out(change, body, tailed)
         self.answers.seen(tailed.event, body)
+
+    def take_level(self, tailed: Tailed) -> None:
+        """A queue's figures on a channel: for readers of its whole pool. Only the latest are kept; they are no part of
+        the cursor, since whoever comes back is told all of them again."""
+        level = tailed.event.data
+        if not isinstance(level, ServiceLevelMeasured):
+            return
+        known = self._levels.get((level.queue, level.channel))
+        if known is not None and known.as_of >= level.as_of:
+            return
+        self._levels[level.queue, level.channel] = level
+        receivers = self._of_pool.get(self.view.pool_of_queue(level.queue) or "", ())
+        frame = service_level_frame(str(self.vector), level) if receivers else ""
+        for subscriber in receivers:
+            subscriber.offer(frame)
+
+    def levels(self, subscriber: Subscriber) -> list[str]:
+        """The latest figures of every queue and channel of the subscriber's pool; none for an agent's own feed."""
+        if subscriber.pool is None:
+            return []
+        cursor = str(self.vector)
+        return [
+            service_level_frame(cursor, level)
+            for _, level in sorted(self._levels.items())
+            if self.view.pool_of_queue(level.queue) == subscriber.pool
+        ]
 
     def _fan_out(self, change: Change, body: bytes, tailed: Tailed) -> None:
         receivers = self._receivers(change)

@@ -97,6 +97,10 @@ class LiveView:
             return next(iter(known.work.values())).pool
         return self.pool_of_inbox(conversation.inbox_id) if conversation is not None else None
 
+    def pool_of_queue(self, queue: str) -> str | None:
+        """None for a queue that the workspace does not know."""
+        return self._pools.get(queue)
+
     def pool_of_inbox(self, inbox_id: str) -> str | None:
         """Where an inbox's conversations begin."""
         return self._inboxes.get(inbox_id)

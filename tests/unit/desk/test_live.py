@@ -1,16 +1,20 @@
 """The live view, its ring, its cursor and its queues: what is kept, what is bounded, what is told."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.contracts.envelope import Envelope, Event
 from libs.contracts.payloads import assignments as a
 from libs.contracts.payloads import sla as s
 from libs.contracts.payloads.base import Payload
 from libs.contracts.payloads.conversations import ContactResolved
+from libs.contracts.payloads.levels import ServiceLevelMeasured
 from libs.contracts.vocabulary import Channel
+from libs.flow.tail import Tailed
 from libs.timesource import ManualTime
 from services.desk.live import subscriber as bounds
 from services.desk.live import view as limits
@@ -365,3 +369,43 @@ async def test_remembered_answers_are_bounded_and_waits_leave_nothing_behind() -
     event = log.add(talk.answered(), cause="/desk/ayu#gone").event
     answers.seen(event, b"{}")
     assert answers.known("/desk/ayu#gone") is not None
+
+
+# Service levels
+
+
+def level(queue: str, waiting: int, *, after: int = 0) -> Tailed:
+    payload = ServiceLevelMeasured(
+        queue=queue,
+        channel=Channel.WHATSAPP,
+        as_of=START + timedelta(seconds=after),
+        windows=(),
+        waiting=waiting,
+    )
+    record = Envelope(id="1", source="/sla.live", type=payload.type, time=payload.as_of)
+    return Tailed("service-levels", 0, 0, Event(record, payload, queue))
+
+
+def told_levels(frames: list[str]) -> list[tuple[str, int]]:
+    said = [frame["service_level"] for frame in map(json.loads, frames) if frame["type"] == "service_level"]
+    return [(one["queue"], one["waiting"]) for one in said]
+
+
+def test_service_levels_go_to_readers_of_the_pool_and_to_nobody_else() -> None:
+    desk = Desk()
+    everyone, other, agent = desk.feed("sup", "support"), desk.feed("fin", "finance"), desk.feed("ayu")
+    desk.hub.take_level(level("general", 3))
+    assert told_levels(everyone.take()) == [("general", 3)]
+    assert other.take() == agent.take() == []
+    assert desk.hub.levels(agent) == []
+
+
+def test_only_the_latest_service_level_of_a_queue_and_channel_is_told_to_who_comes_later() -> None:
+    desk = Desk()
+    desk.hub.take_level(level("billing", 1))
+    desk.hub.take_level(level("general", 3))
+    desk.hub.take_level(level("general", 5, after=2))
+    early = desk.feed("sup", "support")
+    desk.hub.take_level(level("general", 4, after=1))
+    assert early.take() == []
+    assert told_levels(desk.hub.levels(early)) == [("billing", 1), ("general", 5)]

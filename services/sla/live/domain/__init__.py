@@ -1,0 +1,1 @@
+"""What happened to work and clocks, folded into service levels; values in, values out."""
