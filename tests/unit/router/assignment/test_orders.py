@@ -92,6 +92,7 @@ def test_an_item_is_passed_only_by_those_who_came_within_the_stated_bound(
         pool.request(name, priority=priority, due_at=pool.now + seconds(due) if due else None)
     pool.available("ayu")
     passed = pool.where("wki_2")[1] == "ayu"
+    assert bound is not None
     assert not (passed and seconds(after) > bound)
 
 
