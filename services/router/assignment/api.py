@@ -10,6 +10,8 @@ from pydantic import BaseModel
 from libs.flow.database import Database, queries
 from libs.service.problems import Problem
 from libs.workspace import Workspace
+from services.router.assignment.domain.strategies import ORDERS, due_at, head_start
+from services.router.assignment.policies import policy_of
 
 STORY_LIMIT = 1000
 WAITING_LIMIT = 200
@@ -57,7 +59,8 @@ class AgentView(BaseModel):
 
 
 class PoolView(BaseModel):
-    """`counts`: live work items by state. `waiting`: the first ones, in the order in which they will be served."""
+    """`counts`: live work items by state. `waiting`: the first ones in the pool's order; fit and lateness apart, which depend on
+    the agent and on the moment."""
 
     pool: str
     order: str
@@ -83,13 +86,17 @@ def routes(database: Database, workspace: Workspace) -> APIRouter:
         configured = workspace.pools.get(pool)
         if configured is None:
             raise Problem(404, "unknown_pool", "The workspace has no such pool")
+        policy = policy_of(workspace, pool)
+        order = ORDERS[policy.order].base is due_at, head_start(policy)
         return PoolView(
             pool=pool,
             order=configured.order,
             pick=configured.pick,
             policy_version=workspace.version,
             counts={row["state"]: row["items"] for row in await database.fetch(sql["counts"], pool)},
-            waiting=[_waiting(row) for row in await database.fetch(sql["waiting"], pool, WAITING_LIMIT)],
+            waiting=[
+                _waiting(row) for row in await database.fetch(sql["waiting"], pool, WAITING_LIMIT, *order)
+            ],
             agents=_agents(workspace, pool, await database.fetch(sql["agents"], pool)),
         )
 

@@ -10,7 +10,8 @@ select work_item_id, conversation_id, contact_point_id, queue, channel, priority
        only_agent_id, offers
 from work_item
 where pool = $1 and state = 'queued'
-order by priority desc, least(coalesce(due_at, 'infinity'), waiting_since + interval '1 hour'), waiting_since, work_item_id
+order by case when $3 then greatest(waiting_since, least(coalesce(due_at, 'infinity'), waiting_since + interval '1 hour'))
+              else waiting_since end - priority * $4::interval, waiting_since, work_item_id
 limit $2
 
 -- name: counts

@@ -97,7 +97,7 @@ def first_of(book: Book, agent_id: str, line: Line, now: datetime) -> Found | No
 def value(book: Book, line: Line, key: WaitingKey, fit: Fit | None, at: int) -> Value:
     """How soon the item is, for agents of this fit, at this microsecond."""
     if line.needs.target:
-        wait = (at - key.since) / 1e6
+        wait = (at - key.rank) / 1e6
         return -wait / line.needs.target**2 / (fit.multiple if fit else 1.0)
     return key.rank + (fit.offset if fit else 0) + _behind(book, key, at)
 

@@ -51,7 +51,10 @@ WAITS = [("wki_1", 0, 0, 600.0), ("wki_2", 10, 0, 60.0), ("wki_3", 20, 1, 900.0)
         ("priority", ["wki_3", "wki_2", "wki_1", "wki_4"]),  # an hour
         ("deadline", ["wki_2", "wki_1", "wki_3", "wki_4"]),  # nothing
         ("slack", ["wki_2", "wki_1", "wki_3", "wki_4"]),  # two and a half minutes
-        ("gcmu", ["wki_2", "wki_1", "wki_3", "wki_4"]),  # wait over the square of the target
+        (
+            "gcmu",
+            ["wki_2", "wki_3", "wki_1", "wki_4"],
+        ),  # wait over the square of the target, ten minutes a level
     ],
 )
 def test_each_order_serves_what_waits_as_it_says(order: str, first: list[str]) -> None:

@@ -12,7 +12,8 @@ from services.router.assignment import metrics
 from services.router.assignment.domain import inputs
 from services.router.assignment.domain.policy import Mode
 from services.router.assignment.domain.work import TRANSITIONS, Move
-from services.router.assignment.flow import flow, policy_of
+from services.router.assignment.flow import flow
+from services.router.assignment.policies import policy_of
 from services.router.assignment.store import AssignmentStore
 from services.router.assignment.timers import timer_of
 from tests.unit.router.assignment.pool import START
