@@ -36,9 +36,6 @@ class Book:
     Everything else here is derived: a book built from the rows of another is equal to it.
     """
 
-    GUARDED = 10**15
-    """Microseconds by which what waits beyond its guard goes before everything: more than any rank differs."""
-
     def __init__(
         self,
         policy: Policy,

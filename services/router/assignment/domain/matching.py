@@ -179,7 +179,7 @@ def _measure(book: Book, group: Group, fit: Fit, key: AgentKey) -> float:
 
 
 def _behind(book: Book, key: WaitingKey, at: int) -> int:
-    """Where late ones are put behind those who can still be in time, by how much."""
+    """Where late ones are put behind those who can still be in time, by how much: until the guard, then they are back."""
     behind = book.policy.late_behind
     if not behind:
         return 0
@@ -187,7 +187,7 @@ def _behind(book: Book, key: WaitingKey, at: int) -> int:
     if at <= due:
         return 0
     target = due - key.since
-    return int(behind * target) if at < key.since + GUARD * target else -book.GUARDED
+    return int(behind * target) if at < key.since + GUARD * target else 0
 
 
 def _can_take(book: Book, agent_id: str, item: WorkItem, line: Line) -> bool:

@@ -70,7 +70,7 @@ class Policy:
     """What a level of priority is worth in waiting time; None takes the order's own."""
     late_behind: float = 0.0
     """How much later an item counts once its deadline is missed, in targets, so that those who can still be in time go
-    before it. From strategies.GUARD times its target on it goes before all others."""
+    before it. From strategies.GUARD times its target on it is back where it was."""
     hold: bool = True
     """With pick `best_fit`: slow agents are held back for a while, where the measured gap in handle time is real."""
     relaxations: Mapping[str, tuple[Relaxation, ...]] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from services.router.assignment.domain.work import WorkItem
 UNDATED_TARGET = timedelta(hours=1)
 """Where no SLA deadline is nearer, an item counts as due this long after its customer began to wait."""
 GUARD = 3
-"""Targets after which a late item goes before all others, where late ones are put behind."""
+"""Targets after which a late item stands behind no more, where late ones are put behind."""
 FIT_WORTH = timedelta(minutes=1)
 """What an agent who takes e times as long (natural logarithm 1) moves a deadline away, in the order `slack`."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -69,7 +69,7 @@ ORDERS: Mapping[str, Order] = MappingProxyType(
         "longest_wait": Order(lambda item: item.waiting_since, timedelta(minutes=10)),
         "priority": Order(due_at, timedelta(hours=1)),
         "deadline": Order(due_at, timedelta(0)),
-        "slack": Order(due_at, timedelta(seconds=150), fits=True),
+        "slack": Order(due_at, timedelta(minutes=10), fits=True),
         "gcmu": Order(lambda item: item.waiting_since, timedelta(minutes=10), by_target=True),
     }
 )
@@ -112,7 +112,7 @@ def passed_at_most(policy: Policy, levels: int) -> timedelta | None:
         bound += UNDATED_TARGET
     if order.fits:
         bound += 2 * FIT_WORTH
-    return bound
+    return bound + GUARD * UNDATED_TARGET if policy.late_behind else bound
 
 
 class Standing(NamedTuple):

@@ -50,7 +50,7 @@ WAITS = [("wki_1", 0, 0, 600.0), ("wki_2", 10, 0, 60.0), ("wki_3", 20, 1, 900.0)
         ("longest_wait", ["wki_3", "wki_1", "wki_2", "wki_4"]),  # a level is worth ten minutes
         ("priority", ["wki_3", "wki_2", "wki_1", "wki_4"]),  # an hour
         ("deadline", ["wki_2", "wki_1", "wki_3", "wki_4"]),  # nothing
-        ("slack", ["wki_2", "wki_1", "wki_3", "wki_4"]),  # two and a half minutes
+        ("slack", ["wki_2", "wki_3", "wki_1", "wki_4"]),  # ten minutes
         (
             "gcmu",
             ["wki_2", "wki_3", "wki_1", "wki_4"],
@@ -70,7 +70,7 @@ def test_late_ones_stand_behind_who_can_still_be_in_time_until_the_guard() -> No
     waits = [("wki_late", 110, 0, 60.0), ("wki_in_time", 150, 0, 60.0)]
     assert served("deadline", waits) == ["wki_late", "wki_in_time"]
     assert served("deadline", waits, late_behind=1.0) == ["wki_in_time", "wki_late"]
-    # Three targets after it began to wait nobody goes before it.
+    # Three targets after it began to wait it stands where it would.
     assert served("deadline", [("wki_late", 10, 0, 60.0), waits[1]], late_behind=1.0) == [
         "wki_late",
         "wki_in_time",
