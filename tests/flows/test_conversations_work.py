@@ -51,6 +51,12 @@ async def test_preference_outlives_the_conversation(desk: Desk) -> None:
     assert only(await desk.says(), "work.requested").last_agent_id == "ayu"
 
 
+async def test_what_a_queue_asks_for_and_what_it_prefers_are_told_to_matching(desk: Desk) -> None:
+    await desk.asks(TransferConversation, queue="prioritas")
+    asked = desk.last(WorkRequested)
+    assert (asked.skills, asked.preferred_skills, asked.priority) == ({"bahasa": 3}, {"refund": 4}, 10)
+
+
 async def test_assignment_of_a_work_item_that_was_withdrawn_makes_nobody_the_holder(desk: Desk) -> None:
     old = desk.last(WorkRequested).work_item_id
     await desk.asks(TransferConversation, queue="prioritas")

@@ -82,6 +82,7 @@ class Writer:
             queue=queue.id,
             channel=c.channel,
             skills={s: max(queue.skills.get(s, 0), skills.get(s, 0)) for s in {**queue.skills, **skills}},
+            preferred_skills=dict(queue.prefers),
             priority=queue.priority,
             last_agent_id=c.last_agent_id,
             only_agent_id=agent_id,

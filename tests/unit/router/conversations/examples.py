@@ -24,7 +24,7 @@ WORKSPACE = Workspace(
     },
     queues={
         "umum": Queue("umum", "layanan", skills={"bahasa": 1}, sla="standar"),
-        "prioritas": Queue("prioritas", "layanan", skills={"bahasa": 3}, priority=10),
+        "prioritas": Queue("prioritas", "layanan", skills={"bahasa": 3}, prefers={"refund": 4}, priority=10),
         "gudang": Queue("gudang", "logistik"),
     },
     pools={"layanan": Pool("layanan"), "logistik": Pool("logistik", idle_release=timedelta(minutes=10))},
