@@ -92,7 +92,7 @@ def _document(provider: str, agents: int, capacity: int, rng: random.Random) -> 
         "agents": _agents(agents, capacity, rng),
         "sla_policies": {
             "standar": {
-                "first_response": {"default": "6s", 5: "5s"},
+                "first_response": "6s",
                 "resolution": "60s",
                 "warn_at": [0.5, 0.8],
                 "escalate": [

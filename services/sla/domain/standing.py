@@ -106,8 +106,12 @@ def news(before: Standing | None, clock: Clock, after: Standing, calendars: Cale
     """
     known = None if before is None or _begins_anew(before, after) else before
     found = sorted(_new(known, clock, after, calendars), key=lambda happening: happening.at)
-    if before and before.breached and not after.breached and found:
-        found[-1] = replace(found[-1], corrects_breach=True)
+    if before and before.breached and found:
+        again = [place for place, happening in enumerate(found) if happening.what is Happened.BREACHED]
+        # A breach that is told with another deadline takes the place of the one before.
+        if again or not after.breached:
+            place = again[0] if again else -1
+            found[place] = replace(found[place], corrects_breach=True)
     return found
 
 

@@ -1,5 +1,6 @@
 """This file proves what is announced of a clock, and what is taken back when something comes late."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from libs.contracts.vocabulary import Metric
@@ -48,6 +49,16 @@ def test_an_answer_in_time_that_comes_late_takes_the_breach_back() -> None:
     found, after = step(breached, one(Story().answered(14)), minute(15))
     assert [(h.what, h.at, h.corrects_breach) for h in found] == [(Happened.MET, minute(14), True)]
     assert not after.breached
+
+
+def test_a_breach_that_other_terms_move_takes_the_place_of_the_one_that_was_told() -> None:
+    clock = one(Story())
+    _, breached = step(None, clock, minute(16))
+    sooner = clock.under(replace(clock.terms, target=minute(10) - minute(0)), minute(5))
+    found, after = step(breached, sooner, minute(16))
+    assert [(h.at, h.corrects_breach) for h in found if h.what is Happened.BREACHED] == [(minute(10), True)]
+    assert after.breached
+    assert sum(h.corrects_breach for h in found) == 1
 
 
 def test_an_answer_after_the_deadline_leaves_the_breach() -> None:

@@ -90,7 +90,7 @@ class Clock:
     def add(self, fact: OfClock) -> None:
         if fact.course is Course.BREACHED:
             self.breach = _later(self.breach, fact)
-        if fact.corrects:
+        elif fact.corrects:
             self.correction = _later(self.correction, fact)
         self.last = _later(self.last, fact)
 
