@@ -1,11 +1,9 @@
 """This file is `make bench`: our chain and the floor in alternating blocks of one run, and what it costs."""
 
 import asyncio
-import json
 import shutil
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -15,10 +13,10 @@ from rich.progress import Progress
 
 from bench.measure import run
 from bench.report import report
+from bench.results import keep
 from deploy.demo.processes import ServiceDied, ServiceNotReady
 from deploy.local.stack import LocalStack
 
-RESULTS = Path("bench/results")
 console = Console()
 
 
@@ -40,10 +38,7 @@ def main(
         sys.exit(1)
     shutil.rmtree(folder)
     values = report(result, console)
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    path.write_text(json.dumps(values, indent=2) + "\n")
-    console.print(f"written to {path}")
+    console.print(f"written to {keep(values)}")
 
 
 if __name__ == "__main__":

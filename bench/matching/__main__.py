@@ -1,10 +1,7 @@
 """This file is `make bench-matching`: decisions in a vast pool, beside a floor, and how long its rebuilding takes."""
 
 import asyncio
-import json
 import statistics
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import psutil
@@ -16,9 +13,9 @@ from rich.table import Table
 from bench.matching.deciding import Microseconds, built, choices, floor, pulls, steps
 from bench.matching.pool import Drawn, Size
 from bench.matching.rebuilding import fill, rebuild
+from bench.results import keep
 from deploy.local.stack import LocalStack
 
-RESULTS = Path("bench/results")
 SETTINGS = (("priority", "longest_idle"), ("slack", "best_fit"))
 BOUND_CHOICE, BOUND_PULL, BOUND_REBUILD = 50.0, 100.0, 5.0
 BLOCKS = 5
@@ -43,9 +40,7 @@ def main(
     engine, first = max(s[0] for s in seconds), max(s[1] for s in seconds)
     console.print(f"rebuilt from Postgres, slowest of 3: {engine:.2f} s; first decision after {first:.2f} s")
     reached = first <= BOUND_REBUILD and all(v["reached"] for v in values.values())
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"matching-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    path.write_text(json.dumps({"decisions": values, "rebuild_s": [engine, first]}, indent=1) + "\n")
+    path = keep({"decisions": values, "rebuild_s": [engine, first]}, "matching")
     console.print(
         f"bounds (p99 {BOUND_CHOICE:g} and {BOUND_PULL:g} us, {BOUND_REBUILD:g} s): "
         f"{'reached' if reached else 'NOT reached'}; written to {path}"

@@ -1,11 +1,9 @@
 """This file is `make bench-routing`: policies over worlds and seeds, and the check of the simulation itself."""
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from bench.results import keep
 from bench.routing import queueing, reference
 from bench.routing.baselines import BASELINES
 from bench.routing.campaign import Day, Run, campaign, days, parse_world, spread
@@ -20,7 +19,6 @@ from bench.routing.catalogue import NAMES
 from bench.routing.erlang import Steady
 from bench.routing.report import report, report_lines
 
-RESULTS = Path("bench/results")
 WORLDS = "S1,S1-flat,S2,S2-flat"
 CORES = os.cpu_count() or 1
 
@@ -57,10 +55,7 @@ def compare(
     with _progress("days", len(wanted)) as advance:
         scores = campaign(wanted, processes, advance)
     values = report(scores, baselines, console)
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"routing-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    path.write_text(json.dumps(values, indent=1) + "\n")
-    console.print(f"written to {path}")
+    console.print(f"written to {keep(values, 'routing')}")
 
 
 @app.command()

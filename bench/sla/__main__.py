@@ -1,22 +1,20 @@
 """This file is `make bench-sla`: a million open clocks in one process, its restart, its firings beside a bare heap."""
 
 import asyncio
-import json
 import shutil
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from bench.results import keep
 from bench.sla.report import report
 from bench.sla.run import Plan, measure
 from deploy.local.stack import LocalStack
 
-RESULTS = Path("bench/results")
 console = Console()
 
 
@@ -39,10 +37,7 @@ def main(
         console.print(f"{fault!r}\nlogs are in {folder}", style="red")
         sys.exit(1)
     shutil.rmtree(folder)
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"sla-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
-    path.write_text(json.dumps(values, indent=2) + "\n")
-    console.print(f"written to {path}")
+    console.print(f"written to {keep(values, 'sla')}")
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from bench import results
 from bench.routing import __main__ as command
 
 
 def test_a_comparison_is_printed_and_written_by_world_policy_and_seed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "RESULTS", tmp_path)
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
     arguments = "--seeds 101-102 --worlds S1@.80 --policies slack --baseline lia --processes 1"
     result = CliRunner().invoke(command.app, arguments.split())
     assert result.exit_code == 0, result.output
