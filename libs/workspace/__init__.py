@@ -17,8 +17,10 @@ from libs.workspace.model import (
     Pool,
     ProviderOptions,
     Queue,
+    Relaxation,
     SlaPolicy,
     Span,
+    Terms,
     Workspace,
 )
 from libs.workspace.problems import Problem, WorkspaceError
@@ -35,9 +37,11 @@ __all__ = [
     "Problem",
     "ProviderOptions",
     "Queue",
+    "Relaxation",
     "Secret",
     "SlaPolicy",
     "Span",
+    "Terms",
     "Workspace",
     "WorkspaceError",
     "load",

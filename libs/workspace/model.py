@@ -52,6 +52,7 @@ class Relaxation:
     """What is asked of agents once a customer has waited: lower levels (0: the skill is not asked for), more queues' agents."""
 
     after: timedelta
+    """Since the customer began to wait, over every return to the queue."""
     skills: Mapping[str, int] = field(default_factory=dict)
     queues: tuple[str, ...] = ()
     """Of the same pool."""

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from libs.contracts.vocabulary import Channel, Presence
+from libs.workspace import Relaxation, Terms
 from services.router.assignment.domain import inputs
 from services.router.assignment.domain.book import Book
 from services.router.assignment.domain.decisions import Decision
 from services.router.assignment.domain.learning import HANDLING, Cell
-from services.router.assignment.domain.policy import AgentSpec, Mode, Policy, Relaxation, Terms
+from services.router.assignment.domain.policy import AgentSpec, Mode, Policy
 from services.router.assignment.domain.strategies import ORDERS, PICKS
 from tests.property.witness import Witness, idle_beside_work, news, strays
 from tests.unit.router.assignment.pool import BILLING, SALES, Pool

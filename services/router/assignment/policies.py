@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from libs.workspace import Pool, Workspace
-from services.router.assignment.domain.policy import AgentSpec, Mode, Policy, Relaxation, Terms
+from services.router.assignment.domain.policy import AgentSpec, Mode, Policy
 
 
 def policy_of(workspace: Workspace, pool_id: str) -> Policy:
@@ -18,11 +18,7 @@ def policy_of(workspace: Workspace, pool_id: str) -> Policy:
         head_start=pool.head_start,
         late_behind=pool.late_behind,
         hold=pool.hold,
-        relaxations={
-            queue.id: tuple(Relaxation(r.after, r.skills, r.queues, r.skip_if_nobody) for r in queue.relax)
-            for queue in queues.values()
-            if queue.relax
-        },
+        relaxations={queue.id: queue.relax for queue in queues.values() if queue.relax},
         reservation_lease=pool.reservation_lease,
         presence_lease=pool.presence_lease,
         grace=pool.grace,
@@ -42,7 +38,7 @@ def policy_of(workspace: Workspace, pool_id: str) -> Policy:
                 frozenset(agent.queues or queues),
                 agent.capacity,
                 agent.caps,
-                {q: Terms(t.priority, t.delay) for q, t in agent.terms.items()},
+                agent.terms,
             )
             for agent in workspace.agents.values()
             if agent.pool == pool_id and pool_id in workspace.pools

@@ -5,7 +5,6 @@ nobody is held back.
 """
 
 import math
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from libs.contracts.vocabulary import Channel
@@ -109,14 +108,8 @@ def price_groups(roster: Roster, figures: Figures) -> None:
         able = sum(group.size for group in serving)
         for group in serving:
             group.price += asked / able
-    total, agents = _sums((g.price * g.size, g.size) for g in roster.groups)
+    total = sum(group.price * group.size for group in roster.groups)
     if total > 0:
+        agents = sum(group.size for group in roster.groups)
         for group in roster.groups:
             group.price *= agents / total
-
-
-def _sums(pairs: Iterable[tuple[float, int]]) -> tuple[float, int]:
-    total, count = 0.0, 0
-    for value, n in pairs:
-        total, count = total + value, count + n
-    return total, count

@@ -6,6 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from libs.contracts.vocabulary import Channel
+from libs.workspace import Relaxation, Terms
 
 
 class Mode(StrEnum):
@@ -17,14 +18,6 @@ class Mode(StrEnum):
     """An agent asks for the next, and gets the first that they can take."""
     MANUAL = "manual"
     """An agent takes what they choose, or a supervisor assigns it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How an agent serves one of their queues: `priority` levels sooner than others, and only `delay` after the request."""
-
-    priority: int = 0
-    delay: timedelta = timedelta(0)
 
 
 AT_ONCE = Terms()
@@ -42,18 +35,6 @@ class AgentSpec:
     """Conversations at most, by channel."""
     terms: Mapping[str, Terms] = field(default_factory=dict)
     """By queue, where they are not AT_ONCE."""
-
-
-@dataclass(frozen=True, slots=True)
-class Relaxation:
-    """What is asked of agents from a wait on: `skills` at most at these levels (0: not at all), agents of `queues` too."""
-
-    after: timedelta
-    """Since the customer began to wait, over every return to the queue."""
-    skills: Mapping[str, int] = field(default_factory=dict)
-    queues: tuple[str, ...] = ()
-    skip_if_nobody: bool = False
-    """Do not wait where nobody who is connected fits what was asked before."""
 
 
 @dataclass(frozen=True, slots=True)

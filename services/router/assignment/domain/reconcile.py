@@ -36,9 +36,7 @@ def reconcile(step: Step) -> None:
                 book.put_item(item)
             step.loosen(item)
         step.watch(item)
-    for line in book.waiting.open_lines():
-        for key in line.keys:
-            step.loosen(book.items[key.work_item_id])
+    step.loosen_lines(book.waiting.open_lines())
 
 
 def _remove(step: Step, agent_id: str) -> None:

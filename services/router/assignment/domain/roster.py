@@ -4,7 +4,8 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from services.router.assignment.domain.policy import AgentSpec, Terms
+from libs.workspace import Terms
+from services.router.assignment.domain.policy import AgentSpec
 from services.router.assignment.domain.strategies import AgentKey
 from services.router.assignment.domain.waiting import Line, Requirement
 

@@ -3,6 +3,7 @@
 rule ─▶ moves (offer, assign, give back, wrap, complete …) ─▶ settle: match all that the moves set free ─▶ agent changes
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -35,6 +36,7 @@ from services.router.assignment.domain.decisions import (
 from services.router.assignment.domain.inputs import Lapse, ReservationLapsed, WaitLapsed, WrapUpEnded
 from services.router.assignment.domain.matching import best_agent, best_item, explain, value, wakes_at
 from services.router.assignment.domain.strategies import WaitingKey, micros
+from services.router.assignment.domain.waiting import Line
 from services.router.assignment.domain.work import TRANSITIONS, Move, Reservation, WorkItem
 
 
@@ -56,10 +58,7 @@ class Step:
         self._offered: dict[str, None] = {}
         """Items that were offered to a first agent in this step."""
 
-        if book.learning is not None:
-            for line in book.learn(now):
-                for key in line.keys:
-                    self._loose.setdefault(key.work_item_id, "")
+        self.loosen_lines(book.learn(now))
 
     # -- telling ------------------------------------------------------------------------------------------------------
 
@@ -258,12 +257,19 @@ class Step:
         """Something that kept agents from a waiting item is gone: match it."""
         self._loose.setdefault(item.work_item_id, "")
 
-    def relax(self, item: WorkItem) -> None:
-        """Take the steps that are due; told when nobody takes the item even so."""
-        relaxed = self._relaxed(item)
-        if relaxed is not item:
-            self.book.put_item(relaxed)
-            self._loose[item.work_item_id] = "relaxed"
+    def loosen_lines(self, lines: Iterable[Line]) -> None:
+        for line in lines:
+            for key in line.keys:
+                self._loose.setdefault(key.work_item_id, "")
+
+    def relax(self, item: WorkItem) -> bool:
+        """Take the steps that are due, if any; told when nobody takes the item even so."""
+        relaxed, name = self._relaxed(item), item.work_item_id
+        if relaxed is item:
+            return False
+        self.book.put_item(relaxed)
+        self._loose[name] = self._loose.get(name) or "relaxed"
+        return True
 
     # -- moves of agents ----------------------------------------------------------------------------------------------
 
@@ -314,11 +320,8 @@ class Step:
             if chosen:
                 self._give(item, chosen, self._explain(item, chosen))
                 continue
-            relaxed = self._relaxed(item)
-            if relaxed is not item:
-                book.put_item(relaxed)
-                self._loose[item.work_item_id] = self._loose.get(item.work_item_id) or "relaxed"
-                loose.append(self._worth(relaxed))
+            if self.relax(item):
+                loose.append(self._worth(items[item.work_item_id]))
                 loose.sort(reverse=True)
                 continue
             if reason := self._loose.get(item.work_item_id):
@@ -335,17 +338,13 @@ class Step:
     def _loosen_held(self) -> None:
         """So much is free that nobody is held back any more, or others are here for whom they were held."""
         if self.book.admits and self.book.roomy and not self.book.was_roomy:
-            for line in self.book.waiting.open_lines():
-                for key in line.keys:
-                    self._loose.setdefault(key.work_item_id, "")
+            self.loosen_lines(self.book.waiting.open_lines())
 
     def _loosen_deserted(self, agent_id: str) -> None:
         """Whoever waits for agents like this one, of whom the last has gone, may skip to the next step at once."""
         group = self.book.roster.group(agent_id)
         if group is not None and not group.connected and self.policy.relaxations:
-            for line in group.lines:
-                for key in line.keys:
-                    self._loose.setdefault(key.work_item_id, "")
+            self.loosen_lines(group.lines)
 
     def _relaxed(self, item: WorkItem) -> WorkItem:
         """The item with the steps whose wait is over, and those that are skipped for want of anybody."""

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from libs.contracts.vocabulary import Channel, Presence
+from libs.workspace import Relaxation, Terms
 from services.router.assignment.domain import inputs
 from services.router.assignment.domain.decisions import Assigned, Offered, Queued, ReservationEnded
-from services.router.assignment.domain.policy import AgentSpec, Relaxation, Terms
+from services.router.assignment.domain.policy import AgentSpec
 from tests.unit.router.assignment.pool import (
     BILLING,
     SALES,

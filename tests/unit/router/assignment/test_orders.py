@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.workspace import Terms
 from services.router.assignment.domain.decisions import Offered
-from services.router.assignment.domain.policy import Policy, Terms
+from services.router.assignment.domain.policy import Policy
 from services.router.assignment.domain.strategies import ORDERS, PICKS, passed_at_most
 from tests.unit.router.assignment.pool import BILLING, SALES, START, Pool, only, policy, seconds, spec
 

@@ -1,8 +1,9 @@
 """This file shows how a queue asks for less while its customers wait."""
 
 from libs.contracts.vocabulary import Presence
+from libs.workspace import Relaxation
 from services.router.assignment.domain.decisions import Offered, Queued
-from services.router.assignment.domain.policy import Policy, Relaxation
+from services.router.assignment.domain.policy import Policy
 from tests.unit.router.assignment.pool import BILLING, SALES, Pool, facts, only, policy, seconds, spec
 
 DAY = seconds(86_400)
