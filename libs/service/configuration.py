@@ -35,7 +35,7 @@ def configuration(settings: type[S]) -> tuple[S, Workspace]:
     path = chosen.workspace if chosen is not None else os.environ.get(f"{PREFIX}WORKSPACE")
     if path:
         try:
-            workspace = load(path, secrets=settings.needs_secrets)
+            workspace = load(path, secrets=settings.needs_secrets, hook_secrets=settings.needs_hook_secrets)
         except WorkspaceError as fault:
             problems += map(str, fault.problems)
     if chosen is None or workspace is None:

@@ -59,6 +59,8 @@ class ServiceSettings(BaseSettings):
 
     needs_secrets: ClassVar[bool] = True
     """False in a service that uses no inbox credentials: it then needs none of the variables they refer to."""
+    needs_hook_secrets: ClassVar[bool] = False
+    """True in the service that asks allocation hooks: it alone needs the variables that these refer to."""
 
     kafka: Kafka
     """Bootstrap servers."""

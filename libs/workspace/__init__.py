@@ -8,6 +8,7 @@ from libs.workspace.credentials import Secret
 from libs.workspace.load import load
 from libs.workspace.model import (
     Agent,
+    AllocationHook,
     Calendar,
     Escalation,
     Holidays,
@@ -27,6 +28,7 @@ from libs.workspace.problems import Problem, WorkspaceError
 
 __all__ = [
     "Agent",
+    "AllocationHook",
     "Calendar",
     "Escalation",
     "Holidays",

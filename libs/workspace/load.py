@@ -22,19 +22,27 @@ from libs.workspace.schema import OPTIONAL_SECTIONS, SECTIONS, Document, documen
 _OWN_NAME = re.compile(r"(?<=alias|andle|nchor) .*", re.S)
 
 
-def load(path: Path | str, environ: Mapping[str, str] = os.environ, *, secrets: bool = True) -> Workspace:
+def load(
+    path: Path | str,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    secrets: bool = True,
+    hook_secrets: bool | None = None,
+) -> Workspace:
     """The workspace in the file. Raises WorkspaceError naming every mistake at once.
 
     With `secrets` False references are checked for their form and not resolved: for a process that has no use for
-    credentials and need not be given them.
+    credentials and need not be given them. `hook_secrets` says so of the allocation hooks' alone; None: as `secrets`.
     """
     path = Path(path)
     root = _compose(path)
     reading = Reading(str(path))
-    secret = partial(resolve, folder=path.parent, environ=environ) if secrets else unresolved
+    known = partial(resolve, folder=path.parent, environ=environ)
+    hooks_known = secrets if hook_secrets is None else hook_secrets
+    read = document(known if secrets else unresolved, known if hooks_known else unresolved)
     found: Document | None
     try:
-        found = reading.read(document(secret), Place(root, ""))
+        found = reading.read(read, Place(root, ""))
     except Unusable:
         found = None
     check_references(reading, _declared(root))
@@ -141,8 +149,14 @@ def _complete(found: Document) -> Workspace:
 
 
 def version_of(workspace: Workspace) -> str:
-    """A short hash of the content in one canonical form; secrets count by reference only."""
+    """A short hash of the content in one canonical form; secrets count by reference only.
+
+    Of a hook that is not there nothing counts, so that recordings of workspaces without one keep their version.
+    """
     content = asdict(workspace) | {"version": ""}
+    for place in (*content["pools"].values(), *content["queues"].values()):
+        if place["allocation_hook"] is None:
+            del place["allocation_hook"]
     return digest(json.dumps(content, sort_keys=True, default=_canonical), size=7)
 
 

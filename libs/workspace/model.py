@@ -69,6 +69,19 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
+class AllocationHook:
+    """Somebody's own system that is asked who shall get waiting work, before matching decides."""
+
+    url: str
+    secret: Secret
+    """Signs what it is asked."""
+    within: timedelta
+    """Later than this after the asking, matching decides without it."""
+    place: str
+    """Where it stands in the workspace, as its figures name it, e.g. pools.layanan."""
+
+
+@dataclass(frozen=True, slots=True)
 class Queue:
     """Ordered waiting work."""
 
@@ -91,6 +104,8 @@ class Queue:
     idle_release: timedelta | None = None
     """A held conversation in which nobody has written for this long takes no units; None: as the pool says."""
     sla: str | None = None
+    allocation_hook: AllocationHook | None = None
+    """None: as the pool says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +143,8 @@ class Pool:
     """Channel -> the channels whose conversations may go past an agent's capacity, by one, while they have work on it."""
     channel_cost: Mapping[Channel, int] = field(default_factory=_one_unit_each)
     """Units of capacity that a conversation on a channel takes."""
+    allocation_hook: AllocationHook | None = None
+    """For queues that do not say; None: matching alone decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,3 +294,8 @@ class Workspace:
         """How long a held conversation of the queue may be silent before it takes no units; None: for ever."""
         pool = self.pools.get(queue.pool)
         return queue.idle_release or (pool.idle_release if pool else None)
+
+    def allocation_hook(self, queue: Queue) -> AllocationHook | None:
+        """Who is asked about the work of the queue; None: nobody."""
+        pool = self.pools.get(queue.pool)
+        return queue.allocation_hook or (pool.allocation_hook if pool else None)

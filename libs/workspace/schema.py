@@ -1,14 +1,14 @@
 """This file is the schema of workspace.yaml: which keys there are and what each must be."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
 from libs.contracts.vocabulary import Channel
 from libs.workspace.calendars import calendar
-from libs.workspace.credentials import OPTIONAL, REQUIRED, Secret, is_reference
+from libs.workspace.credentials import OPTIONAL, REQUIRED, Secret
+from libs.workspace.hooks import Resolve, allocation_hook, secret
 from libs.workspace.model import (
     Agent,
     Calendar,
@@ -57,7 +57,6 @@ OPTIONAL_SECTIONS = ("agents", "calendars", "sla_policies")
 SECTIONS = ("inboxes", "queues", "pools", *OPTIONAL_SECTIONS)
 MOST_OFFERS = 50
 """Agents to whom one item is offered at once: each offer is an event on every one of those screens."""
-Resolve = Callable[[str], Secret]
 
 _REGION = re.compile(r"[A-Z]{2}")
 
@@ -75,15 +74,16 @@ class Document:
     sla_policies: dict[str, SlaPolicy] = field(default_factory=dict)
 
 
-def document(resolve: Resolve) -> Read[Document]:
-    """The whole file. `resolve` turns a reference into the secret, or raises ValueError saying what was expected."""
+def document(resolve: Resolve, resolve_hook: Resolve) -> Read[Document]:
+    """The whole file. `resolve` turns a reference into the secret, or raises ValueError saying what was expected;
+    `resolve_hook` does so for those of allocation hooks."""
     return record(
         Document,
         {
             "id": Field(parsed(as_id), required=True),
             "inboxes": Field(_by_id(lambda name: _inbox(name, resolve)), required=True),
-            "queues": Field(_by_id(_queue), required=True),
-            "pools": Field(_by_id(_pool), required=True),
+            "queues": Field(_by_id(lambda name: _queue(name, resolve_hook)), required=True),
+            "pools": Field(_by_id(lambda name: _pool(name, resolve_hook)), required=True),
             "agents": Field(_by_id(_agent)),
             "calendars": Field(_by_id(calendar)),
             "sla_policies": Field(_by_id(sla_policy)),
@@ -113,7 +113,7 @@ def _inbox(id: str, resolve: Resolve) -> Read[Inbox]:
     return read
 
 
-def _queue(id: str) -> Read[Queue]:
+def _queue(id: str, resolve: Resolve) -> Read[Queue]:
     return record(
         lambda **values: Queue(id=id, **values),
         {
@@ -127,11 +127,12 @@ def _queue(id: str) -> Read[Queue]:
             "mode": Field(one_of(get_args(Mode))),
             "idle_release": Field(duration(above_zero=True)),
             "sla": Field(reference("sla_policies")),
+            "allocation_hook": Field(allocation_hook(f"queues.{id}", resolve)),
         },
     )
 
 
-def _pool(id: str) -> Read[Pool]:
+def _pool(id: str, resolve: Resolve) -> Read[Pool]:
     return record(
         lambda **values: Pool(id=id, **values),
         {
@@ -150,6 +151,7 @@ def _pool(id: str) -> Read[Pool]:
             "idle_release": Field(duration(above_zero=True)),
             "interruptible_by": Field(mapping(known_channel, lambda _: listing(_channel))),
             "channel_cost": Field(_channel_cost),
+            "allocation_hook": Field(allocation_hook(f"pools.{id}", resolve)),
         },
     )
 
@@ -197,21 +199,12 @@ def _channel_of(reading: Reading, place: Place) -> Channel | None:
 
 def _credentials(channel: Channel | None, resolve: Resolve) -> Read[dict[str, Secret]]:
     """Secrets by name. Where the channel is unknown the names are not judged, only the references."""
-
-    def secret(reading: Reading, place: Place) -> Secret:
-        value = text(reading, place)
-        try:
-            return resolve(value)
-        except ValueError as fault:
-            # A reference may be shown and helps; anything else in its place may be the secret.
-            reading.report(place, str(fault), value=value if is_reference(value) else None)
-            raise Unusable from None
-
+    read = secret(resolve)
     if channel is None:
-        return hidden(mapping(as_id, lambda _: secret))
+        return hidden(mapping(as_id, lambda _: read))
     required, optional = REQUIRED[channel], OPTIONAL.get(channel, ())
-    fields = {name: Field(secret, required=True) for name in required} | {
-        name: Field(secret) for name in optional
+    fields = {name: Field(read, required=True) for name in required} | {
+        name: Field(read) for name in optional
     }
     return hidden(record(dict[str, Secret], fields))
 

@@ -9,5 +9,6 @@ class Settings(BearerSettings):
     """Of the router."""
 
     needs_secrets: ClassVar[bool] = False
+    needs_hook_secrets: ClassVar[bool] = True
 
     port: int = 8102
