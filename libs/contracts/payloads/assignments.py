@@ -103,6 +103,17 @@ class Candidate(Value):
     score: tuple[float, ...] = ()
 
 
+class HookAnswer(Value):
+    """What the allocation hook said that was asked first, as matching took it; a replay decides by this and asks nobody."""
+
+    ask: int
+    """Which asking of this work item was answered, from 1."""
+    agent_ids: tuple[str, ...] = ()
+    reason: str | None = None
+    fault: str | None = None
+    """Why it said nothing, in words."""
+
+
 class Explanation(Value):
     """Why a decision came out as it did; enough to make it again."""
 
@@ -116,6 +127,8 @@ class Explanation(Value):
     note: str | None = None
     step: int = 0
     """How many of the queue's relaxations held."""
+    hook: HookAnswer | None = None
+    """Set where this decision follows from an answer of the allocation hook; `note` says it in words."""
 
 
 class WorkEvent(Payload):

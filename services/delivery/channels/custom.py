@@ -4,12 +4,11 @@
 a request that ended in doubt can be sent again. Any 2xx is acceptance; `{"id": …}` in its body names the message.
 """
 
-import hashlib
-import hmac
 import json
 from collections.abc import Mapping
 from datetime import datetime
 
+from libs.service.signing import HEADER, signature
 from libs.workspace import Inbox
 from services.delivery.channels.channel import ProviderRequest, Unsendable
 from services.delivery.channels.reading import json_object, member, retry_after, words
@@ -38,7 +37,7 @@ class Custom:
             headers={
                 "content-type": "application/json",
                 "idempotency-key": message.message_id,
-                "x-sambung-signature": signature(key.reveal(), int(at.timestamp()), body),
+                HEADER: signature(key.reveal(), int(at.timestamp()), body),
             },
         )
 
@@ -58,12 +57,6 @@ class Custom:
             # A receiver that answers a repeated key with "conflict" has the message.
             return Accepted(None)
         return Refused(fault)
-
-
-def signature(key: str, at: int, body: bytes) -> str:
-    """`t=<unix seconds>,v1=<hex HMAC-SHA256 over "<t>.<body>">`."""
-    mac = hmac.new(key.encode(), b"%d." % at + body, hashlib.sha256)
-    return f"t={at},v1={mac.hexdigest()}"
 
 
 def _address(inbox: Inbox) -> str:

@@ -45,6 +45,8 @@ class WaitingItem(BaseModel):
     due_at: datetime | None
     only_agent_id: str | None
     offers: int
+    hook_until: datetime | None
+    """Until when the answer of its allocation hook is waited for; None where it is not asked now."""
 
 
 class AgentView(BaseModel):

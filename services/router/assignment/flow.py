@@ -32,15 +32,17 @@ from libs.contracts.payloads.commands import (
     SetPresence,
     TakeWork,
 )
-from libs.flow.flow import Flow
+from libs.flow.flow import Flow, Performer
 from libs.workspace import Workspace
 from services.router.assignment import metrics
+from services.router.assignment.effects import AskHook
 from services.router.assignment.handlers.receiving import Handlers
 from services.router.assignment.policies import policy_of
 from services.router.assignment.store import AssignmentStore
 from services.router.assignment.timers import (
     DeclineDue,
     GraceDue,
+    HookDue,
     PresenceDue,
     ReservationDue,
     WaitDue,
@@ -48,7 +50,8 @@ from services.router.assignment.timers import (
 )
 
 
-def flow(workspace: Workspace) -> Flow:
+def flow(workspace: Workspace, ask: Performer | None = None) -> Flow:
+    """`ask` performs what allocation hooks are asked; without it nobody is asked, and the time limits decide."""
     on = Handlers()
 
     def store(lane: int) -> AssignmentStore:
@@ -89,7 +92,12 @@ def flow(workspace: Workspace) -> Flow:
             WrapUpDue: on.on_wrap_up_due,
             DeclineDue: on.on_decline_due,
             WaitDue: on.on_wait_due,
+            HookDue: on.on_hook_due,
         },
+        performers={AskHook: ask} if ask is not None else {},
+        results={AskHook: on.on_hook_asked},
+        # Most of an ask is waiting for an answer, within ten seconds at most.
+        effects_at_once=256,
         emits={
             "assignments": (
                 WorkQueued,

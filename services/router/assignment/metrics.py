@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from prometheus_client import REGISTRY, Counter, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -32,6 +32,22 @@ ASSIGNED = Histogram(
 )
 """way: accepted, direct (auto-accept), pulled, forced; work that is taken over from another agent has not waited"""
 REFUSED = Counter("sambung_router_agent_commands_refused_total", "Agent commands refused, by code", ["code"])
+
+HOOK_ASKED = Counter("sambung_router_hook_asked_total", "Requests sent to an allocation hook", ["hook"])
+"""hook: where it stands in the workspace, e.g. pools.layanan"""
+HOOK_SECONDS = Histogram(
+    "sambung_router_hook_seconds",
+    "From asking an allocation hook to its answer or its failure",
+    ["hook"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+HOOK_BREAKER = Gauge(
+    "sambung_router_hook_breaker_open", "1 while an allocation hook is not asked since it failed", ["hook"]
+)
+HOOK_ANSWERS = Counter(
+    "sambung_router_hook_answers_total", "What came of asking about a work item", ["pool", "outcome"]
+)
+"""outcome: answered, no_opinion, timeout, unreachable, status, invalid, breaker, unconfigured; late: nobody waited for it any more"""
 
 
 class _Waiting(Collector):

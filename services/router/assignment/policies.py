@@ -30,6 +30,7 @@ def policy_of(workspace: Workspace, pool_id: str) -> Policy:
         wrap_up={queue.id: queue.wrap_up for queue in queues.values() if queue.wrap_up > timedelta(0)},
         wrap_up_releases=frozenset(q.id for q in queues.values() if q.wrap_up_capacity == "release"),
         modes={queue.id: Mode(queue.mode) for queue in queues.values()},
+        hooks={q.id: hook.within for q in queues.values() if (hook := workspace.allocation_hook(q))},
         interruptible={channel: frozenset(by) for channel, by in pool.interruptible_by.items()},
         agents={
             agent.id: AgentSpec(

@@ -7,7 +7,7 @@ limit $2
 
 -- name: waiting
 select work_item_id, conversation_id, contact_point_id, queue, channel, priority, skills, waiting_since, due_at,
-       only_agent_id, offers
+       only_agent_id, offers, hook_until
 from work_item
 where pool = $1 and state = 'queued'
 order by case when $3 then greatest(waiting_since, least(coalesce(due_at, 'infinity'), waiting_since + interval '1 hour'))

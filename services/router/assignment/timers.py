@@ -6,6 +6,7 @@ from libs.flow.flow import Timer
 from services.router.assignment.domain.inputs import (
     DeclineLapsed,
     GraceEnded,
+    HookLapsed,
     Lapse,
     PresenceLapsed,
     ReservationLapsed,
@@ -45,6 +46,12 @@ class WaitDue(Timer):
     work_item_id: str
 
 
+class HookDue(Timer):
+    name = "hook"
+    work_item_id: str
+    ask: int
+
+
 def timer_of(lapse: Lapse) -> Timer:
     match lapse:
         case ReservationLapsed(reservation_id):
@@ -59,5 +66,7 @@ def timer_of(lapse: Lapse) -> Timer:
             return DeclineDue(work_item_id=work_item_id, agent_id=agent_id)
         case WaitLapsed(work_item_id):
             return WaitDue(work_item_id=work_item_id)
+        case HookLapsed(work_item_id, ask):
+            return HookDue(work_item_id=work_item_id, ask=ask)
         case _:
             assert_never(lapse)

@@ -55,6 +55,8 @@ class Book:
         self.by_request: list[Line] = []
         """Lines of queues that do not offer their work by themselves: no freed agent looks at them."""
         self.waiting = Waiting(policy, self._open)
+        self.asked: dict[str, None] = {}
+        """Waiting items whose allocation hooks are asked: not in the lines, so that nobody is matched with them."""
         self.pick, order = PICKS[policy.pick], ORDERS[policy.order]
         learns = self.pick.by_fit or order.fits or order.by_target
         self.learning = Learning(policy.pool, lane, self.roster.graded, cells) if learns else None
@@ -82,7 +84,7 @@ class Book:
         waiting = []
         for item in items:
             self.items[item.work_item_id] = item
-            if item.state is WorkState.QUEUED:
+            if item.state is WorkState.QUEUED and item.hook_until is None:
                 waiting.append(item)
             else:
                 self._index(item)
@@ -236,14 +238,18 @@ class Book:
             self.by_request.append(line)
 
     def _index(self, item: WorkItem) -> None:
-        if item.state is WorkState.QUEUED:
+        if item.hook_until is not None:
+            self.asked[item.work_item_id] = None
+        elif item.state is WorkState.QUEUED:
             self.waiting.add(item)
         self.ledger.add(item)
         for reservation in item.reservations:
             self.pending[reservation.reservation_id] = item.work_item_id
 
     def _unindex(self, item: WorkItem) -> None:
-        if item.state is WorkState.QUEUED:
+        if item.hook_until is not None:
+            del self.asked[item.work_item_id]
+        elif item.state is WorkState.QUEUED:
             self.waiting.remove(item)
         self.ledger.remove(item)
         for reservation in item.reservations:

@@ -1,5 +1,6 @@
 """This file holds what the engine answers: facts about work and agents, each with what is needed to publish it, and reminders."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -65,6 +66,16 @@ class Candidate(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class HookAnswer:
+    """What an allocation hook said to one ask, as it was decided on."""
+
+    ask: int
+    agent_ids: tuple[str, ...]
+    reason: str | None
+    fault: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """Why a decision came out as it did. `considered` counts all agents; `candidates` lists a few of them."""
 
@@ -77,6 +88,8 @@ class Explanation:
     note: str | None = None
     step: int = 0
     """Relaxations of the queue that held."""
+    hook: HookAnswer | None = None
+    """Where an answer of the allocation hook led to this decision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +163,24 @@ class Cancelled(Fact):
     reason: str
 
 
+class Contender(NamedTuple):
+    """One agent who could take an item now, as its allocation hook is told."""
+
+    agent_id: str
+    skills: Mapping[str, int]
+    load: int
+    capacity: int
+    idle_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask the allocation hook of the item's queue, until `item.hook_until`. `contenders` are the best."""
+
+    item: WorkItem
+    contenders: tuple[Contender, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class AgentChange:
     """An agent after a change, or unchanged with an answer."""
@@ -183,4 +214,4 @@ class Ignored:
 
 
 WorkFact = Queued | Offered | ReservationEnded | Assigned | Idled | Woken | Wrapping | Completed | Cancelled
-Decision = WorkFact | AgentChange | Remind | Forget | Ignored
+Decision = WorkFact | Ask | AgentChange | Remind | Forget | Ignored

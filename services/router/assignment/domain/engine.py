@@ -4,7 +4,14 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import assert_never
 
-from services.router.assignment.domain import presence, pulling, requests, reservations, transfers
+from services.router.assignment.domain import (
+    asking,
+    presence,
+    pulling,
+    requests,
+    reservations,
+    transfers,
+)
 from services.router.assignment.domain.agents import AgentState
 from services.router.assignment.domain.book import Book, Changes
 from services.router.assignment.domain.decisions import Code, Decision
@@ -19,6 +26,8 @@ from services.router.assignment.domain.inputs import (
     ForceAssign,
     GraceEnded,
     Heartbeat,
+    HookAnswered,
+    HookLapsed,
     Input,
     Next,
     PresenceLapsed,
@@ -75,6 +84,11 @@ class Engine:
         self._rule(step, what)
         return decisions + step.finish()
 
+    def awaits(self, work_item_id: str, ask: int) -> bool:
+        """Whether the answer of an allocation hook to this ask is still wanted."""
+        item = self.book.items.get(work_item_id)
+        return item is not None and item.awaits(ask)
+
     def take_changes(self) -> Changes:
         """Rows that changed since the last call."""
         return self.book.take_changes()
@@ -108,6 +122,10 @@ class Engine:
                 self._command(step, what)
             case Heartbeat():
                 presence.heartbeat(step, what)
+            case HookAnswered():
+                asking.answered(step, what)
+            case HookLapsed():
+                asking.lapsed(step, what)
             case ReservationLapsed():
                 reservations.reservation_lapsed(step, what)
             case PresenceLapsed():

@@ -127,6 +127,20 @@ class Heartbeat:
 
 
 @dataclass(frozen=True, slots=True)
+class HookAnswered:
+    """What a work item's allocation hook said, or why it said nothing."""
+
+    work_item_id: str
+    ask: int
+    """Which asking is answered."""
+    agent_ids: tuple[str, ...] = ()
+    """The first who can take it shall have it; none named leaves it to matching."""
+    reason: str | None = None
+    fault: str | None = None
+    """Why there is no answer, in words."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReservationLapsed:
     reservation_id: str
 
@@ -159,6 +173,16 @@ class WaitLapsed:
     work_item_id: str
 
 
-Lapse = ReservationLapsed | PresenceLapsed | GraceEnded | WrapUpEnded | DeclineLapsed | WaitLapsed
+@dataclass(frozen=True, slots=True)
+class HookLapsed:
+    """The time in which an allocation hook had to answer is over."""
+
+    work_item_id: str
+    ask: int
+
+
+Lapse = (
+    ReservationLapsed | PresenceLapsed | GraceEnded | WrapUpEnded | DeclineLapsed | WaitLapsed | HookLapsed
+)
 Command = SetPresence | Accept | Decline | Complete | Next | Take | Consult | ForceAssign
-Input = Request | Withdraw | Reprioritise | FallSilent | Resume | Command | Heartbeat | Lapse
+Input = Request | Withdraw | Reprioritise | FallSilent | Resume | Command | Heartbeat | HookAnswered | Lapse

@@ -16,8 +16,10 @@ def _items(book: Book) -> Iterator[str]:
     """Each live item is in exactly one place: the waiting lines, or one agent's hands."""
     waiting = list(book.waiting.in_order())
     queued = sorted(i.work_item_id for i in book.items.values() if i.state is WorkState.QUEUED)
-    if sorted(waiting) != queued:
-        yield f"waiting lines hold {sorted(waiting)}, queued are {queued}"
+    if sorted([*waiting, *book.asked]) != queued:
+        yield f"waiting lines hold {sorted(waiting)}, hooks are asked about {sorted(book.asked)}, queued are {queued}"
+    if set(book.asked) != {i.work_item_id for i in book.items.values() if i.hook_until is not None}:
+        yield f"hooks are asked about {sorted(book.asked)}, which their items do not say"
     offered = {r.reservation_id: i.work_item_id for i in book.items.values() for r in i.reservations}
     if offered != book.pending:
         yield f"standing reservations {book.pending}, offered items {offered}"
@@ -69,6 +71,8 @@ def _capacity(book: Book) -> Iterator[str]:
 def _nobody_idle_beside_work(book: Book) -> Iterator[str]:
     """No agent is free for an item that waits, and the quick order of free agents agrees with the slow rules."""
     for item in book.items.values():
+        if item.work_item_id in book.asked:
+            continue
         if item.state is not WorkState.QUEUED or not book.offers_itself(item.queue, item.only_agent_id):
             continue
         for agent_id in book.policy.agents:

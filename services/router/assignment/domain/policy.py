@@ -75,6 +75,8 @@ class Policy:
     interruptible: Mapping[Channel, frozenset[Channel]] = field(default_factory=dict)
     """Channel -> the channels whose conversations may interrupt one on it."""
     agents: Mapping[str, AgentSpec] = field(default_factory=dict)
+    hooks: Mapping[str, timedelta] = field(default_factory=dict)
+    """Queues whose work somebody's own system is asked about first -> how long that may take."""
     supervisors: frozenset[str] = frozenset()
     """Who may force an assignment; supervisors of any pool."""
 

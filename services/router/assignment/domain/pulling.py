@@ -1,12 +1,15 @@
 """This file holds the rules for queues that do not offer their work by themselves: agents ask for the next, or take an item."""
 
+from collections.abc import Iterator
+
 from libs.contracts.vocabulary import Presence, WorkState
 from services.router.assignment.domain.decisions import Code
 from services.router.assignment.domain.inputs import Next, Take
-from services.router.assignment.domain.matching import Found, candidate, first_of, rejection
+from services.router.assignment.domain.matching import Found, candidate, first_of, rejection, value
 from services.router.assignment.domain.policy import Mode
 from services.router.assignment.domain.presence import hear
 from services.router.assignment.domain.step import Step
+from services.router.assignment.domain.strategies import micros
 from services.router.assignment.domain.work import WorkItem
 
 
@@ -31,12 +34,25 @@ def next_work(step: Step, asked: Next) -> None:
         found = first_of(book, agent_id, line, step.now)
         if found is not None and (best is None or found < best):
             best = found
+    best = min((found for found in (best, *_asked_about(step, agent_id)) if found is not None), default=None)
     if best is not None:
         _assign(step, book.items[best[1].work_item_id], agent_id, asked.command_id, "asked for the next")
     elif full is not None:
         step.answer(agent_id, asked.command_id, Code.FULL, full)
     else:
         step.answer(agent_id, asked.command_id, Code.NOTHING_WAITING, "nothing waits that you can take")
+
+
+def _asked_about(step: Step, agent_id: str) -> Iterator[Found]:
+    """Work that waits for the answer of its allocation hook can be asked for like any other."""
+    book, group = step.book, step.book.roster.group(agent_id)
+    for work_item_id in book.asked:
+        item = book.items[work_item_id]
+        if group is None or book.policy.mode(item.queue) is not Mode.PULL:
+            continue
+        if rejection(book, item, agent_id, step.now) is None:
+            line, key = book.waiting.line_of(item), book.waiting.key(item)
+            yield value(book, line, key, book.fit(line, group), micros(step.now)), key
 
 
 def take(step: Step, asked: Take) -> None:

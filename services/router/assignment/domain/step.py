@@ -10,11 +10,13 @@ from typing import Any
 
 from libs.contracts.ids import WorkItemId, reservation_id
 from libs.contracts.vocabulary import WorkState
+from services.router.assignment.domain import asking
 from services.router.assignment.domain.agents import AgentState
 from services.router.assignment.domain.book import Book
 from services.router.assignment.domain.decisions import (
     AgentChange,
     Answer,
+    Ask,
     Assigned,
     Cancelled,
     Candidate,
@@ -33,11 +35,20 @@ from services.router.assignment.domain.decisions import (
     Woken,
     Wrapping,
 )
-from services.router.assignment.domain.inputs import Lapse, ReservationLapsed, WaitLapsed, WrapUpEnded
+from services.router.assignment.domain.inputs import (
+    HookLapsed,
+    Lapse,
+    ReservationLapsed,
+    WaitLapsed,
+    WrapUpEnded,
+)
 from services.router.assignment.domain.matching import best_agent, best_item, explain, value, wakes_at
 from services.router.assignment.domain.strategies import WaitingKey, micros
 from services.router.assignment.domain.waiting import Line
 from services.router.assignment.domain.work import TRANSITIONS, Move, Reservation, WorkItem
+
+RETURNED = frozenset(ending.value for ending in Ending)
+"""Why an item is back in its place whose last offer has ended."""
 
 
 class Step:
@@ -57,6 +68,8 @@ class Step:
         self._freed: dict[str, None] = {}
         self._offered: dict[str, None] = {}
         """Items that were offered to a first agent in this step."""
+        self._heard: dict[str, asking.Heard] = {}
+        """Item -> what its allocation hook said, until it is told with what became of the item."""
 
         self.loosen_lines(book.learn(now))
 
@@ -91,6 +104,9 @@ class Step:
         if self.book.learning is not None:
             self.book.learning.asked((item.queue, tuple(sorted(item.skills.items()))))
         item = self._relaxed(item)
+        if self._has_hook(item):
+            self._ask(item, None, self.at, reason, note)
+            return
         chosen = self._match(item)
         explanation = self._explain(item, chosen, note)
         item = self._next(item, None, self.at)
@@ -198,10 +214,13 @@ class Step:
     def give_back(self, item: WorkItem, at: datetime, reason: str) -> None:
         """Take assigned work from an agent who is gone; its customer has waited since the first request."""
         holder = _of(item.agent_id)
-        item = self.rescind(item, at, reason)
-        item = self._next(item, Move.RETURN, at, agent_id=None, last_agent_id=holder, released=False)
-        self.decisions.append(Queued(item, reason, self._explain(item, self._match(item))))
-        self._loose[item.work_item_id] = ""
+        item = replace(self.rescind(item, at, reason), last_agent_id=holder)
+        if self._has_hook(item):
+            self._ask(item, Move.RETURN, at, reason, agent_id=None, released=False)
+        else:
+            item = self._next(item, Move.RETURN, at, agent_id=None, released=False)
+            self.decisions.append(Queued(item, reason, self._explain(item, self._match(item))))
+            self._loose[item.work_item_id] = ""
         self._free(holder)
 
     def take_back(self, item: WorkItem, reason: str) -> None:
@@ -209,6 +228,18 @@ class Step:
         item = self._next(item, Move.RETURN, self.now, agent_id=None, reservations=())
         self.decisions.append(Queued(item, reason, self._explain(item, self._match(item))))
         self.loosen(item)
+
+    def go_on(self, item: WorkItem, heard: asking.Heard, chosen: str | None) -> None:
+        """The item's allocation hook has answered, or its time is over: to whom it chose, else as matching decides."""
+        item = replace(item, hook_until=None)
+        self.book.put_item(item)
+        self._heard[item.work_item_id] = heard
+        if chosen is not None:
+            self._give(item, chosen, self._explain(item, chosen))
+            # Whom it chose is asked alone, also where the pool offers its work to several.
+            self._offered.pop(item.work_item_id, None)
+        else:
+            self._loose[item.work_item_id] = "allocation_hook"
 
     def wrap(self, item: WorkItem, at: datetime) -> None:
         holder = _of(item.agent_id)
@@ -304,6 +335,7 @@ class Step:
     def _settle(self) -> None:
         """Match until no free agent can take a waiting item: the first in waiting order goes first, to its best agent."""
         book, items = self.book, self.book.items
+        self._ask_about_returned()
         self._loosen_held()
         loose = sorted((self._worth(items[i]) for i in self._loose if i in items), reverse=True)
         while True:
@@ -314,7 +346,7 @@ class Step:
             if first is None:
                 break
             item = items[first[1].work_item_id]
-            if item.state is not WorkState.QUEUED:
+            if item.state is not WorkState.QUEUED or item.hook_until is not None:
                 continue
             chosen = self._match(item)
             if chosen:
@@ -330,6 +362,37 @@ class Step:
                 self.decisions.append(Queued(item, reason, explanation))
             self.watch(item)
         book.was_roomy = book.roomy
+
+    def _has_hook(self, item: WorkItem) -> bool:
+        """Whether somebody's own system is asked about the item first; never where a person chose the agent."""
+        return item.queue in self.policy.hooks and item.only_agent_id is None
+
+    def _ask(
+        self,
+        item: WorkItem,
+        move: Move | None,
+        at: datetime,
+        reason: str,
+        note: str | None = None,
+        **changes: Any,
+    ) -> None:
+        """Tell the item as queued, and have its allocation hook asked before anybody is matched with it."""
+        within, ask = self.policy.hooks[item.queue], item.hook_asks + 1
+        item = self._next(item, move, at, hook_until=self.now + within, hook_asks=ask, **changes)
+        asked = f"allocation hook: asked, for {asking.told(within)} at most"
+        explanation = explain(self.book, item, self.now, None, f"{note}; {asked}" if note else asked)
+        self.decisions.append(Queued(item, reason, explanation))
+        self.remind(f"hook/{item.work_item_id}", self.now + within, HookLapsed(item.work_item_id, ask))
+        self.decisions.append(Ask(item, asking.contenders(self.book, item)))
+
+    def _ask_about_returned(self) -> None:
+        for work_item_id, reason in list(self._loose.items()) if self.policy.hooks else ():
+            item = self.book.items.get(work_item_id)
+            if reason not in RETURNED or item is None or item.state is not WorkState.QUEUED:
+                continue
+            if self._has_hook(item):
+                del self._loose[work_item_id]
+                self._ask(item, None, self.now, reason)
 
     def _worth(self, item: WorkItem) -> tuple[float, WaitingKey]:
         book, key = self.book, self.book.waiting.key(item)
@@ -415,7 +478,9 @@ class Step:
             note = f"queue {item.queue} is {self.policy.mode(item.queue)}: waits to be taken"
         if note is None and chosen is not None and self._interrupts(item, chosen):
             note = "goes past the capacity: interrupts other work"
-        return explain(self.book, item, self.now, chosen, note)
+        explanation = explain(self.book, item, self.now, chosen, note)
+        heard = self._heard.pop(item.work_item_id, None)
+        return heard.added_to(explanation) if heard is not None else explanation
 
     def _give(self, item: WorkItem, agent_id: str, explanation: Explanation) -> None:
         if self.policy.auto_accept:
@@ -430,6 +495,9 @@ class Step:
         if item.wake_at is not None and state is not WorkState.QUEUED:
             self.forget(f"wait/{item.work_item_id}")
             changes["wake_at"] = None
+        if item.hook_until is not None and state is not WorkState.QUEUED:
+            self.forget(f"hook/{item.work_item_id}")
+            changes["hook_until"] = None
         item = replace(
             item, state=state, version=item.version + 1, changed_at=max(at, item.changed_at), **changes
         )

@@ -8,6 +8,8 @@
                │ └──── return ───┘ (the last one ends) │  └─ offer (a consultation: the holder keeps it)
                │ └───────────── assign (auto-accept, taken by the agent, or force) ─┘
                └── cancel ──▶ cancelled
+
+A queued item whose allocation hook is asked (`hook_until`) is in its place like any other, and is matched with nobody until then.
 """
 
 from collections.abc import Iterator, Mapping
@@ -104,6 +106,14 @@ class WorkItem:
     """Skills with levels that come before the pick's order, and are not insisted on."""
     declined: dict[str, datetime] | None = None
     """Agent -> when they turned it down; an entry goes when the decline memory lapses."""
+    hook_until: datetime | None = None
+    """While it waits for the answer of its allocation hook: until when. Nobody is matched with it meanwhile."""
+    hook_asks: int = 0
+    """How often the hook was asked."""
+
+    def awaits(self, ask: int) -> bool:
+        """Whether the allocation hook's answer to this ask is still wanted."""
+        return self.hook_until is not None and self.hook_asks == ask
 
     def claims(self) -> Iterator[tuple[str, int]]:
         """(agent, units that the item takes of theirs): the holder and everybody to whom it is offered."""

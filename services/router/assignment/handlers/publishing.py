@@ -7,6 +7,7 @@ from libs.contracts.payloads.assignments import (
     Candidate,
     CommandAnswer,
     Explanation,
+    HookAnswer,
     ReservationAccepted,
     ReservationDeclined,
     ReservationEvent,
@@ -27,11 +28,14 @@ from services.router.assignment import metrics
 from services.router.assignment.domain import decisions as made
 from services.router.assignment.domain.decisions import Code, Decision, Ending, WorkFact
 from services.router.assignment.domain.work import WorkItem
+from services.router.assignment.effects import ask_of
 from services.router.assignment.store import AssignmentStore, Decided
 from services.router.assignment.timers import timer_of
 
 
-def carry_out(turn: Turn[AssignmentStore], pool: str, decisions: list[Decision]) -> Outcome | None:
+def carry_out(
+    turn: Turn[AssignmentStore], pool: str, version: str, decisions: list[Decision]
+) -> Outcome | None:
     """Emit, remind and record, in the order of the decisions."""
     outcome: Outcome | None = None
     for decision in decisions:
@@ -42,6 +46,10 @@ def carry_out(turn: Turn[AssignmentStore], pool: str, decisions: list[Decision])
                 turn.set_timer(timer_of(lapse), id=id, key=pool, due=due)
             case made.Forget(id):
                 turn.cancel_timer(id)
+            case made.Ask():
+                # A key of the item's own: asks about others do not wait for this one.
+                effect = ask_of(decision, version)
+                turn.perform(effect, id=f"hook/{effect.id}", key=effect.work_item_id)
             case made.AgentChange():
                 _publish_agent(turn, decision)
             case _:
@@ -173,7 +181,14 @@ def _explained(explanation: made.Explanation) -> Explanation:
         considered=explanation.considered,
         note=explanation.note,
         step=explanation.step,
+        hook=_heard(explanation.hook),
     )
+
+
+def _heard(answer: made.HookAnswer | None) -> HookAnswer | None:
+    if answer is None:
+        return None
+    return HookAnswer(ask=answer.ask, agent_ids=answer.agent_ids, reason=answer.reason, fault=answer.fault)
 
 
 def _publish_agent(turn: Turn[AssignmentStore], change: made.AgentChange) -> None:

@@ -24,15 +24,17 @@ from libs.contracts.payloads.commands import (
     SetPresence,
     TakeWork,
 )
-from libs.flow.flow import Drop, Fired, Outcome, Turn
+from libs.flow.flow import Drop, Fired, Outcome, Performed, Turn
 from services.router.assignment import metrics
 from services.router.assignment.domain import inputs
 from services.router.assignment.domain.reservations import BY_POLICY
+from services.router.assignment.effects import AskHook, Heard
 from services.router.assignment.handlers.publishing import carry_out
 from services.router.assignment.store import AssignmentStore
 from services.router.assignment.timers import (
     DeclineDue,
     GraceDue,
+    HookDue,
     PresenceDue,
     ReservationDue,
     WaitDue,
@@ -159,6 +161,25 @@ class Handlers:
     def on_wait_due(self, turn: AssignmentTurn, fired: Fired[WaitDue]) -> Outcome | None:
         return _fired(turn, fired, inputs.WaitLapsed(fired.timer.work_item_id))
 
+    def on_hook_due(self, turn: AssignmentTurn, fired: Fired[HookDue]) -> Outcome | None:
+        lapse = inputs.HookLapsed(fired.timer.work_item_id, fired.timer.ask)
+        if turn.store.engine(fired.key).awaits(lapse.work_item_id, lapse.ask):
+            metrics.HOOK_ANSWERS.labels(fired.key, "timeout").inc()
+        return _fired(turn, fired, lapse)
+
+    # -- allocation hooks ---------------------------------------------------------------------------------------------
+
+    def on_hook_asked(self, turn: AssignmentTurn, performed: Performed) -> Outcome | None:
+        """An answer that nobody waits for any more is no input: the time was over, or the work has gone on without it."""
+        asked: AskHook = performed.effect
+        heard: Heard = performed.result
+        if not turn.store.engine(asked.pool).awaits(asked.work_item_id, asked.ask):
+            metrics.HOOK_ANSWERS.labels(asked.pool, "late").inc()
+            return Drop("late_hook_answer")
+        metrics.HOOK_ANSWERS.labels(asked.pool, heard.outcome).inc()
+        what = inputs.HookAnswered(asked.work_item_id, asked.ask, heard.agent_ids, heard.reason, heard.fault)
+        return _apply(turn, asked.pool, what, turn.now)
+
 
 def _received(turn: AssignmentTurn, event: Event[Payload], pool: str, what: inputs.Input) -> Outcome | None:
     # The key decided which lane reads this; another lane's engine would decide for a pool that is not its own.
@@ -176,4 +197,4 @@ def _apply(turn: AssignmentTurn, pool: str, what: inputs.Input, at: datetime) ->
     with metrics.DECISION.labels(type(what).__name__).time():
         decisions = engine.apply(what, at=at, now=turn.now)
     turn.store.save(engine)
-    return carry_out(turn, pool, decisions)
+    return carry_out(turn, pool, engine.book.policy.version, decisions)

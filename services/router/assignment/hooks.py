@@ -1,0 +1,132 @@
+"""This file asks allocation hooks over HTTP: signed, within the time that is left, and not while one keeps failing."""
+
+import asyncio
+import logging
+import ssl
+from contextlib import suppress
+
+import httpx
+import structlog
+
+from libs.flow.flow import Performing
+from libs.service.signing import HEADER, signature
+from libs.timesource import TimeSource
+from libs.workspace import AllocationHook, Workspace
+from services.router.assignment import metrics
+from services.router.assignment.answers import LARGEST_ANSWER, answer_of
+from services.router.assignment.domain.asking import told
+from services.router.assignment.domain.breaker import FAILURES, Breaker
+from services.router.assignment.effects import AskHook, Heard, Outcome
+
+log = structlog.get_logger(__name__)
+
+CONNECTIONS = 100
+"""Requests under way per hook and process."""
+IDLE = 2.0
+"""Seconds for which a connection is kept: less than servers keep theirs, so that none is used that they just closed."""
+
+# These two log every request with its address, which may hold what only its owner should know.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+class Hooks:
+    """Performs AskHook. It returns what came of it and never raises for anything that the other side does.
+
+    The breakers are of this process: they spare customers a wait and decide nothing else. What is decided by is the
+    answer, or why there was none, which is recorded.
+    """
+
+    def __init__(
+        self, workspace: Workspace, time: TimeSource, *, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._workspace, self._time, self._transport = workspace, time, transport
+        self._tls: ssl.SSLContext | None = None
+        self._clients: dict[str, httpx.AsyncClient] = {}
+        self._breakers: dict[str, Breaker] = {}
+
+    async def close(self) -> None:
+        for client in self._clients.values():
+            with suppress(OSError, RuntimeError):
+                await client.aclose()
+        self._clients.clear()
+
+    async def __call__(self, performing: Performing) -> Heard:
+        asked: AskHook = performing.effect
+        queue = self._workspace.queues.get(asked.queue)
+        hook = self._workspace.allocation_hook(queue) if queue is not None else None
+        if hook is None:
+            return Heard(Outcome.UNCONFIGURED, fault="the workspace has it no more")
+        left = min(asked.until - self._time.now(), hook.within).total_seconds()
+        if left <= 0:
+            # Found after a restart: the time was over before anybody could ask.
+            return _too_late(hook)
+        breaker = self._breakers.setdefault(hook.place, Breaker())
+        if not breaker.may_try(self._time.monotonic()):
+            return Heard(Outcome.BREAKER, fault=f"not asked, since it failed {FAILURES} times in a row")
+        heard: Heard | None = None
+        try:
+            metrics.HOOK_ASKED.labels(hook.place).inc()
+            with metrics.HOOK_SECONDS.labels(hook.place).time():
+                heard = await self._ask(hook, asked, left)
+        finally:
+            self._tell(breaker, hook, heard)
+        return heard
+
+    async def _ask(self, hook: AllocationHook, asked: AskHook, within: float) -> Heard:
+        """The names of faults only: their texts may hold the address."""
+        body = asked.body.encode()
+        headers = {
+            "content-type": "application/json",
+            "accept": "application/json",
+            # What is sent compressed could grow past any limit.
+            "accept-encoding": "identity",
+            "user-agent": "sambung",
+            "idempotency-key": asked.id,
+            HEADER: signature(hook.secret.reveal(), int(self._time.now().timestamp()), body),
+        }
+        try:
+            async with (
+                asyncio.timeout(within),
+                self._client(hook).stream("POST", hook.url, content=body, headers=headers) as reply,
+            ):
+                found = bytearray()
+                async for piece in reply.aiter_raw():
+                    found += piece
+                    if len(found) > LARGEST_ANSWER:
+                        break
+                return answer_of(reply.status_code, bytes(found[: LARGEST_ANSWER + 1]))
+        except (httpx.TimeoutException, TimeoutError):
+            return _too_late(hook)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as fault:
+            return Heard(Outcome.UNREACHABLE, fault=f"not reached ({type(fault).__name__})")
+
+    def _client(self, hook: AllocationHook) -> httpx.AsyncClient:
+        if hook.place not in self._clients:
+            self._tls = self._tls or ssl.create_default_context()
+            self._clients[hook.place] = httpx.AsyncClient(
+                verify=self._tls,
+                timeout=hook.within.total_seconds(),
+                follow_redirects=False,
+                limits=httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=IDLE),
+                transport=self._transport,
+            )
+        return self._clients[hook.place]
+
+    def _tell(self, breaker: Breaker, hook: AllocationHook, heard: Heard | None) -> None:
+        was = breaker.open
+        if heard is None:
+            breaker.gave_up()
+        elif heard.fault is None:
+            breaker.succeeded()
+        else:
+            breaker.failed(self._time.monotonic())
+        metrics.HOOK_BREAKER.labels(hook.place).set(breaker.open)
+        if breaker.open and not was:
+            log.warning("an allocation hook keeps failing and is not asked for a while", hook=hook.place)
+        elif was and not breaker.open:
+            log.info("an allocation hook answers again", hook=hook.place)
+
+
+def _too_late(hook: AllocationHook) -> Heard:
+    return Heard(Outcome.TIMEOUT, fault=f"no answer within {told(hook.within)}")
