@@ -37,6 +37,8 @@ class Comparison:
     decisions: int = 0
     events: int = 0
     left: int = 0
+    answers: int = 0
+    """Decisions that followed from what an allocation hook had answered; it was not asked again."""
     versions: Counter[str] = field(default_factory=Counter)
     """Policy versions that the recorded events name."""
     differences: list[Difference] = field(default_factory=list)
@@ -76,6 +78,7 @@ def compare(
             if advance is not None:
                 advance(found.decisions, total)
         found.left += lane.left
+        found.answers += lane.answers
     return found
 
 

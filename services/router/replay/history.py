@@ -9,6 +9,7 @@ from enum import StrEnum
 from libs.contracts.envelope import Envelope, EnvelopeError, Event, decode
 from libs.contracts.payloads.assignments import (
     AgentChanged,
+    HookAnswer,
     ReservationAccepted,
     ReservationDeclined,
     ReservationExpired,
@@ -25,6 +26,7 @@ from libs.contracts.payloads.assignments import (
 from libs.contracts.payloads.base import Payload
 from libs.contracts.payloads.commands import CompleteWork, Heartbeat, SetPresence
 from libs.contracts.vocabulary import Presence
+from services.router.replay.answers import recorded
 from services.router.replay.recording import INPUTS, OUTPUTS, Recording
 
 EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -64,6 +66,8 @@ class Item:
     ended_at: datetime | None = None
     completed_by_agent: bool = False
     """The agent ended the wrap-up themselves."""
+    answers: dict[int, HookAnswer] = field(default_factory=dict)
+    """What its allocation hook answered, by ask."""
     given_up: bool = False
     """Withdrawn before anybody had it."""
 
@@ -181,6 +185,8 @@ def _output(found: History, fact: Payload, offered: dict[str, datetime]) -> None
     item = found.items.get(getattr(fact, "work_item_id", ""))
     if item is None:
         return
+    if (said := recorded(fact)) is not None:
+        item.answers[said.ask] = said
     match fact:
         case WorkQueued():
             item.queued_at = item.queued_at or fact.waiting_since

@@ -17,6 +17,8 @@ from libs.contracts.payloads.base import Payload
 from libs.flow.batch import handlers_of, utc
 from libs.flow.flow import Flow
 from libs.flow.wire import Incoming
+from services.router.assignment.effects import AskHook, Heard
+from services.router.replay.answers import answered
 from services.router.replay.decisions import Decision
 from services.router.replay.recording import INPUTS, Recording, RecordingError
 from services.router.replay.rows import LaneRows
@@ -35,6 +37,16 @@ class Read(NamedTuple):
     @property
     def name(self) -> str:
         return self.event.envelope.name
+
+
+class Answered(NamedTuple):
+    """What an allocation hook had answered when a decision was made, by which it is made again."""
+
+    name: str
+    """Of the event for which it was asked."""
+    came: datetime
+    asked: AskHook
+    heard: Heard
 
 
 class Lane:
@@ -57,6 +69,8 @@ class Lane:
         self._taken = dict.fromkeys(INPUTS, 0)
         first = [utc(records[0].timestamp) for records in self._inputs.values() if records]
         self._turn = Turning(flow, lane, min(first)) if first else None
+        self.answers = 0
+        """Decisions that followed from what an allocation hook answered."""
         self._opened: str | None = None if rows is not None else ""
         self._fired = 0
         self._seen: set[str] = set()
@@ -78,7 +92,9 @@ class Lane:
         """What the flow emits from after the last decision up to and with this one."""
         turn, target = self._turning(), decision.decided
         pending = {topic: self._until(topic, target.read.get(topic, 0)) for topic in INPUTS}
-        last = next((p.pop() for p in pending.values() if p and p[-1].name == decision.cause), None)
+        last: Read | Answered | None = self._answer(decision) or next(
+            (p.pop() for p in pending.values() if p and p[-1].name == decision.cause), None
+        )
         reads = list(merge(*pending.values(), key=lambda r: r.came))
         if self._opened in ("", target.opened):
             self._go_on(reads, last, target)
@@ -88,7 +104,14 @@ class Lane:
         made, turn.made = turn.made, []
         return made
 
-    def _go_on(self, reads: list[Read], last: Read | None, target: Decided) -> None:
+    def _answer(self, decision: Decision) -> Answered | None:
+        found = answered(decision.events)
+        if found is None:
+            return None
+        self.answers += 1
+        return Answered(decision.cause, decision.decided.at, *found)
+
+    def _go_on(self, reads: list[Read], last: Read | Answered | None, target: Decided) -> None:
         """Handle these and as many timers as the count grew by; what decides is `last`, or else the last of the timers."""
         turn, timers = self._turning(), target.timers - self._fired
         spare, since = timers if last is not None else timers - 1, turn.now
@@ -104,7 +127,7 @@ class Lane:
         elif timers > 0:
             turn.fire(target.at)
 
-    def _begin_anew(self, reads: list[Read], last: Read | None, decision: Decision) -> None:
+    def _begin_anew(self, reads: list[Read], last: Read | Answered | None, decision: Decision) -> None:
         """The lane went to another process, or began anew after a fault, and with it the count of timers.
 
         Those that were handled before, without a decision, are not counted anywhere: timers are taken as they were due.
@@ -153,11 +176,14 @@ class Lane:
         self._taken[topic] = end
         return [read for record in records[begin:end] if (read := self._fresh(record)) is not None]
 
-    def _handle(self, read: Read, now: datetime) -> None:
+    def _handle(self, what: Read | Answered, now: datetime) -> None:
         turn = self._turning()
-        turn.now, turn.cause = now, read.name
-        self._handlers[read.topic, read.event.envelope.type](turn, read.event)
-        turn.store.committed()
+        turn.now, turn.cause = now, what.name
+        if isinstance(what, Answered):
+            turn.answer(what.asked, what.heard)
+        else:
+            self._handlers[what.topic, what.event.envelope.type](turn, what.event)
+            turn.store.committed()
 
     def _fresh(self, record: Incoming) -> Read | None:
         """The event, unless it is none, or was handled before, or lies behind a gap and comes again: as the kernel reads."""

@@ -37,6 +37,8 @@ def tell(found: Comparison, console: Console) -> None:
     if len(found.differences) > SHOWN:
         say(f"… and {len(found.differences) - SHOWN} more")
     left = f"; {found.left} inputs after the last decision were not handled again" if found.left else ""
+    if found.answers:
+        left += f"; {found.answers} by recorded answers of allocation hooks, which were not asked again"
     say(
         f"{found.decisions} decisions ({found.events} events) made again: {len(found.differences)} differences{left}",
         "green" if found.same else "red",

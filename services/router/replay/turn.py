@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from libs.contracts.payloads.base import Payload
-from libs.flow.flow import Effect, Fired, Flow, Timer
+from libs.flow.flow import Effect, Fired, Flow, Performed, Timer
+from services.router.assignment.effects import AskHook, Heard
 from services.router.assignment.store import AssignmentStore
 from services.router.replay.rows import LaneRows
 
@@ -36,6 +37,8 @@ class Turning:
         self.made: list[Made] = []
         self.cause = ""
         """Name of the event that is handled, or that set the timer that is."""
+        self.asked: list[AskHook] = []
+        """What allocation hooks were to be asked."""
         self._reminders: dict[str, Reminder] = {}
         self._heap: list[tuple[datetime, str]] = []
         self._handlers = {kind.name: handler for kind, handler in flow.timers.items()}
@@ -65,8 +68,11 @@ class Turning:
     def cancel_timer(self, id: str) -> None:
         self._reminders.pop(id, None)
 
-    def perform(self, effect: Effect, *, id: str, key: str) -> None:
-        raise NotImplementedError(f"the replay performs no effects: {effect.name}")
+    def perform(self, effect: Effect, *, id: str, key: str) -> None:  # noqa: ARG002
+        """Nobody is asked: the caller knows the answer, or that there was none."""
+        if not isinstance(effect, AskHook):
+            raise NotImplementedError(f"the replay performs no effects: {effect.name}")
+        self.asked.append(effect)
 
     # -- what the replay does -----------------------------------------------------------------------------------------
 
@@ -93,6 +99,12 @@ class Turning:
         self._handlers[reminder.timer.name](self, Fired(name, reminder.key, reminder.due, reminder.timer))
         self.store.committed()
         return True
+
+    def answer(self, asked: AskHook, heard: Heard) -> None:
+        """Let an allocation hook have answered now."""
+        performed = Performed(f"hook/{asked.id}", asked.work_item_id, asked, heard)
+        self.flow.results[AskHook](self, performed)
+        self.store.committed()
 
     def reopen(self) -> None:
         """The lane's rows were read anew: what was in memory alone is gone."""

@@ -3,7 +3,8 @@ do what they did.
 
     recorded: requests, deadlines, presence ─▶ flow ─▶ offers ─▶ recorded answers ─▶ assignments ─▶ recorded handle times ─▶ flow
 
-Who still waits when the recording ends is waited for as long again; whoever is there then stays. Not taken over: forced
+Allocation hooks are asked nothing: what they answered to the same ask counts, at once; where that is not recorded they have no
+opinion. Who still waits when the recording ends is waited for as long again; whoever is there then stays. Not taken over: forced
 assignments. Agents whom the recording does not have never come.
 """
 
@@ -36,6 +37,7 @@ from libs.contracts.vocabulary import Presence
 from libs.flow.batch import handlers_of
 from libs.workspace import Workspace
 from services.router.assignment.flow import flow as assignment_flow
+from services.router.replay.answers import NO_OPINION, heard
 from services.router.replay.handling import Handling
 from services.router.replay.history import Answer, History, Item
 from services.router.replay.turn import Made, Turning
@@ -196,7 +198,12 @@ class WhatIf:
         self._take()
 
     def _take(self) -> None:
-        made, self._turn.made = self._turn.made, []
+        turn = self._turn
+        while turn.asked:
+            asked = turn.asked.pop(0)
+            said = self._history.items[asked.work_item_id].answers.get(asked.ask)
+            turn.answer(asked, heard(said) if said is not None else NO_OPINION)
+        made, turn.made = turn.made, []
         self._made += made
         for one in made:
             self._follow(one.payload)
