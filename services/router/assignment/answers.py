@@ -13,7 +13,7 @@ LARGEST_ANSWER = 64 * 1024
 
 
 def answer_of(status: int, body: bytes) -> Heard:
-    """The meaning of a whole response. `body` is at most one byte longer than LARGEST_ANSWER."""
+    """The meaning of a response. Of a body that is longer than LARGEST_ANSWER the beginning is enough."""
     if status == 204:
         return Heard(Outcome.NO_OPINION)
     if status != 200:

@@ -90,12 +90,7 @@ class Hooks:
                 asyncio.timeout(within),
                 self._client(hook).stream("POST", hook.url, content=body, headers=headers) as reply,
             ):
-                found = bytearray()
-                async for piece in reply.aiter_raw():
-                    found += piece
-                    if len(found) > LARGEST_ANSWER:
-                        break
-                return answer_of(reply.status_code, bytes(found[: LARGEST_ANSWER + 1]))
+                return await _read(reply)
         except (httpx.TimeoutException, TimeoutError):
             return _too_late(hook)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as fault:
@@ -126,6 +121,20 @@ class Hooks:
             log.warning("an allocation hook keeps failing and is not asked for a while", hook=hook.place)
         elif was and not breaker.open:
             log.info("an allocation hook answers again", hook=hook.place)
+
+
+async def _read(reply: httpx.Response) -> Heard:
+    """No more of the body than an answer may hold; none where the status says enough."""
+    if reply.status_code != httpx.codes.OK:
+        return answer_of(reply.status_code, b"")
+    if "content-encoding" in reply.headers:
+        return Heard(Outcome.INVALID, fault="answered what is compressed")
+    found = bytearray()
+    async for piece in reply.aiter_bytes():
+        found += piece
+        if len(found) > LARGEST_ANSWER:
+            break
+    return answer_of(reply.status_code, bytes(found))
 
 
 def _too_late(hook: AllocationHook) -> Heard:
