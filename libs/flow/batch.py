@@ -112,7 +112,10 @@ class Working:
         if self.flow.replayable and not self._decided:
             memory = self._memory
             opened = f"{memory.epoch}.{memory.opened}"
-            self._decided = str(Decided(self.now, opened, memory.fired + self.changes.fired, self._read))
+            # The number of an effect tells its end from those of others in the same batch, and from a timer before it.
+            effect = self.entry.effect.seq if self.entry is not None and self.entry.effect is not None else 0
+            fired = memory.fired + self.changes.fired
+            self._decided = str(Decided(self.now, opened, fired, self._read, effect))
         return self._decided
 
     def emit(self, payload: Payload, *, key: str, at: datetime, correlation: str = "") -> None:
