@@ -74,6 +74,7 @@ def policies(draw: st.DrawFn, version: str = "v1") -> Policy:
         wrap_up_releases=frozenset(draw(st.sampled_from([(), (BILLING,)]))),
         channel_cost={Channel.WEBCHAT: 2},
         wrap_up={BILLING: timedelta(seconds=60)},
+        hooks=draw(st.sampled_from([{}, {}, {BILLING: timedelta(seconds=2)}])),
         agents=specs,
         supervisors=frozenset({"sup"}),
     )
@@ -225,6 +226,21 @@ class Matching(RuleBasedStateMachine):
         """By the holder, or by somebody else."""
         item = self.pool.items[self._item(number)]
         self.pool.complete(agent_id or item.agent_id or "ayu", item.work_item_id)
+        self._note()
+
+    @precondition(lambda self: self.pool.engine.book.asked)
+    @rule(
+        number=ITEMS,
+        named=st.lists(st.sampled_from([*AGENTS, "zaki"]), max_size=3),
+        fault=st.none() | st.none() | st.just("answered 503"),
+        earlier=st.integers(0, 3).map(lambda n: n == 3),
+    )
+    def answer_for_a_hook(self, number: int, named: list[str], fault: str | None, earlier: bool) -> None:
+        asked = sorted(self.pool.engine.book.asked)
+        item = self.pool.items[asked[number % len(asked)]]
+        ask = item.hook_asks - 1 if earlier else item.hook_asks
+        agents = () if fault else tuple(named)
+        self.pool.tell(inputs.HookAnswered(item.work_item_id, ask, agents, None, fault))
         self._note()
 
     @precondition(some_live)

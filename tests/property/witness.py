@@ -84,6 +84,11 @@ def strays(pool: Pool) -> Iterator[str]:
                 yield f"the offer of {item.work_item_id} to {reservation.agent_id} has no end"
         if item.state is WorkState.WRAPPING and f"wrap-up/{item.work_item_id}" not in pool.reminders:
             yield f"the wrap-up of {item.work_item_id} has no end"
+        asked = item.hook_until is not None
+        if asked and f"hook/{item.work_item_id}" not in pool.reminders:
+            yield f"the hook of {item.work_item_id} is waited for without an end"
+        if asked and (item.state is not WorkState.QUEUED or item.reservations or item.only_agent_id):
+            yield f"the hook of {item.work_item_id} is asked though it is {item.state} or for one agent alone"
         for agent_id in item.declined or ():
             if f"decline/{item.work_item_id}/{agent_id}" not in pool.reminders:
                 yield f"{agent_id}'s refusal of {item.work_item_id} has no end"
@@ -93,6 +98,7 @@ def strays(pool: Pool) -> Iterator[str]:
             item.state is WorkState.QUEUED
             and pushed
             and relaxes
+            and not asked
             and f"wait/{item.work_item_id}" not in pool.reminders
         ):
             yield f"{item.work_item_id} never relaxes"
@@ -117,7 +123,7 @@ def idle_beside_work(pool: Pool) -> Iterator[str]:
         room = spec.capacity - sum(units for who, units, _ in claims if who == agent_id)
         for item in pool.items.values():
             pushed = policy.modes.get(item.queue, Mode.PUSH) is Mode.PUSH
-            if item.state is not WorkState.QUEUED or item.units > room:
+            if item.state is not WorkState.QUEUED or item.hook_until is not None or item.units > room:
                 continue
             if not pushed and item.only_agent_id is None:
                 continue
