@@ -43,6 +43,7 @@ from libs.flow.tail import Marks, Tail
 from libs.flow.wire import Outgoing
 from libs.service.auth import Role, issue
 from tests.e2e.waiting import until
+from tests.integration.assignment.crm import SECRET, Crm, Desk
 from tests.integration.assignment.seen import Seen
 
 W = TypeVar("W", bound=WorkEvent)
@@ -128,12 +129,12 @@ class Centre:
     def __init__(self, servers: Servers, folder: Path, plans: Mapping[str, Plan]) -> None:
         self.servers, self.seen, self.plans = servers, Seen(), dict(plans)
         self._file, self._secret = folder / "workspace.yaml", secrets.token_hex(32)
-        self._write()
+        self.crm = Crm()
         self.services = Services(
             servers,
             self._file,
             folder / "logs",
-            environ={"SAMBUNG_JWT_SECRET": self._secret},
+            environ={"SAMBUNG_JWT_SECRET": self._secret, "CRM_SECRET": SECRET},
             names=["router"],
         )
         self.publisher = Publisher(servers.kafka, "test-desk")
@@ -141,6 +142,8 @@ class Centre:
         self._numbers = count(1)
 
     async def start(self) -> None:
+        await self.crm.start()
+        self._write()
         await self.services.start()
         await self._tail.start(Marks({}))
 
@@ -148,6 +151,7 @@ class Centre:
         await self._tail.stop()
         await self.publisher.stop()
         await self.services.stop()
+        await self.crm.stop()
 
     async def restart(self) -> None:
         """Stop the router and start it with the plans as they are now."""
@@ -189,7 +193,7 @@ class Centre:
             },
             "queues": {name: {"pool": name, **self.plans[name].queue} for name in names},
             # Nobody here sends heartbeats of their own accord: who must be lost has a plan that says so.
-            "pools": {name: {"presence_lease": "1h", **self.plans[name].pool} for name in names} | {"office": {}},
+            "pools": {name: {"presence_lease": "1h", **self._pool(name)} for name in names} | {"office": {}},
             "agents": {
                 f"{agent}-{name}": {
                     "name": agent.title(), "pool": name, "capacity": capacity, "skills": plan.skills.get(agent, {}),
@@ -200,6 +204,13 @@ class Centre:
             | {SUPERVISOR: {"name": "Sri", "pool": "office", "capacity": 0, "role": "supervisor"}},
         }  # fmt: skip
         self._file.write_text(yaml.safe_dump(document), "utf-8")
+
+    def _pool(self, name: str) -> dict[str, Any]:
+        """A plan whose hook has a time limit only means this centre's own system."""
+        pool = dict(self.plans[name].pool)
+        if (hook := pool.get("allocation_hook")) is not None:
+            pool["allocation_hook"] = {"url": self.crm.url(name), "secret": "env:CRM_SECRET", **hook}
+        return pool
 
 
 class Team:
@@ -212,6 +223,11 @@ class Team:
     @property
     def plan(self) -> Plan:
         return self.centre.plans[self.name]
+
+    @property
+    def desk(self) -> Desk:
+        """The team's own system, where its pool has an allocation hook."""
+        return self.centre.crm.desks[self.name]
 
     def id(self, agent: str) -> str:
         return f"{agent}-{self.name}"
