@@ -27,6 +27,7 @@ from tests.flows.test_assignment import (
     SECOND,
     accept,
     available,
+    get,
     kinds,
     only,
     presence,
@@ -100,6 +101,9 @@ async def test_while_it_is_asked_the_work_waits_in_its_row_until_the_time_limit(
             assert kinds(await work(h, "1")) == ["work.queued"]
             rows = await h.rows("select state, hook_until, hook_asks from work_item")
             assert [tuple(row) for row in rows] == [("queued", START + HOOK.within, 1)]
+            pool = (await get(h, f"/v1/pools/{POOL}", HOOKED)).json()
+            assert [item["hook_until"] for item in pool["waiting"]] == ["2026-03-02T08:00:00.500000Z"]
+            assert "k3y" not in str(pool)
             [body] = [row[0] for row in await h.rows("select body from effect")]
             assert "k3y" not in body
             out = await h.advance(HOOK.within)

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from libs.contracts.vocabulary import Channel, Presence
 from libs.workspace import Relaxation, Terms
 from services.router.assignment.domain import inputs
+from services.router.assignment.domain.asking import contenders
 from services.router.assignment.domain.book import Book
 from services.router.assignment.domain.decisions import Decision
 from services.router.assignment.domain.learning import HANDLING, Cell
@@ -234,12 +235,17 @@ class Matching(RuleBasedStateMachine):
         named=st.lists(st.sampled_from([*AGENTS, "zaki"]), max_size=3),
         fault=st.none() | st.none() | st.just("answered 503"),
         earlier=st.integers(0, 3).map(lambda n: n == 3),
+        able=st.booleans(),
     )
-    def answer_for_a_hook(self, number: int, named: list[str], fault: str | None, earlier: bool) -> None:
+    def answer_for_a_hook(
+        self, number: int, named: list[str], fault: str | None, earlier: bool, able: bool
+    ) -> None:
+        """By an earlier ask, with a fault, or naming anybody; the `able` are the last of those it was told of."""
         asked = sorted(self.pool.engine.book.asked)
         item = self.pool.items[asked[number % len(asked)]]
         ask = item.hook_asks - 1 if earlier else item.hook_asks
-        agents = () if fault else tuple(named)
+        told = [c.agent_id for c in contenders(self.pool.engine.book, item)] if able else []
+        agents = () if fault else (*named[:1], *told[-1:], *named[1:])
         self.pool.tell(inputs.HookAnswered(item.work_item_id, ask, agents, None, fault))
         self._note()
 

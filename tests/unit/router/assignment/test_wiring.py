@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from libs.contracts.vocabulary import Channel, WorkState
-from libs.workspace import Agent, Pool, Queue, Workspace
+from libs.workspace import Agent, AllocationHook, Pool, Queue, Secret, Workspace
 from services.router.assignment import metrics
 from services.router.assignment.domain import inputs
 from services.router.assignment.domain.policy import Mode
@@ -74,6 +74,20 @@ def test_a_policy_says_how_work_is_offered_held_and_let_go() -> None:
     assert policy.agents["ayu"].caps == {Channel.WHATSAPP: 2}
 
 
+def test_a_queues_own_hook_takes_the_place_of_its_pools() -> None:
+    secret = Secret("k3y", "env:HOOK")
+    of_pool = AllocationHook("https://a.example", secret, timedelta(seconds=1), "pools.main")
+    of_queue = AllocationHook("https://b.example", secret, timedelta(seconds=2), "queues.sales")
+    queues = dict(WORKSPACE.queues) | {"sales": Queue("sales", "main", allocation_hook=of_queue)}
+    pools = dict(WORKSPACE.pools) | {"main": Pool("main", allocation_hook=of_pool)}
+    workspace = replace(WORKSPACE, queues=queues, pools=pools)
+    assert policy_of(workspace, "main").hooks == {
+        "billing": timedelta(seconds=1),
+        "sales": timedelta(seconds=2),
+    }
+    assert policy_of(workspace, "elsewhere").hooks == {}
+
+
 def test_every_conversation_takes_at_least_one_unit() -> None:
     policy = policy_of(WORKSPACE, "main")
     assert [policy.units(c) for c in (Channel.WEBCHAT, Channel.CUSTOM, Channel.WHATSAPP)] == [2, 1, 1]
@@ -91,6 +105,8 @@ def test_a_pool_that_the_workspace_does_not_have_has_a_policy_without_agents() -
         inputs.GraceEnded("ayu"),
         inputs.WrapUpEnded("wki_1"),
         inputs.DeclineLapsed("wki_1", "ayu"),
+        inputs.WaitLapsed("wki_1"),
+        inputs.HookLapsed("wki_1", 2),
     ],
 )
 def test_every_reminder_has_a_timer_that_the_flow_handles(lapse: inputs.Lapse) -> None:
