@@ -9,5 +9,6 @@ Invariants:
 * an item is in exactly one place: waiting, offered, held by one agent (and perhaps offered to another), or ended;
 * after each input no free agent can take a waiting item: freed capacity, a return to available, a decline memory that
   lapsed, an expiry, a withdrawal each match at once; nothing polls;
+* work whose allocation hook is asked is matched with nobody until the answer or the end of the time limit;
 * `waiting_since` never moves: work that comes back stands where its customer's wait puts it.
 """

@@ -4,8 +4,11 @@ import asyncio
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -14,6 +17,7 @@ from prometheus_client import REGISTRY
 
 from libs.contracts.vocabulary import Channel, WorkState
 from libs.flow.flow import Performing
+from libs.service.signing import signature
 from libs.timesource import ManualTime
 from libs.workspace import AllocationHook, Pool, Queue, Secret, Workspace
 from services.router.assignment.answers import LARGEST_ANSWER, MOST_NAMED, answer_of
@@ -131,6 +135,22 @@ async def test_a_request_is_signed_over_its_time_and_body_and_names_the_ask() ->
     assert int(signed["t"]) == int(START.timestamp())
     expected = hmac.new(b"k3y", signed["t"].encode() + b"." + request.content, hashlib.sha256).hexdigest()
     assert signed["v1"] == expected
+
+
+def test_the_pages_own_check_takes_the_pages_own_example_and_ours_and_nothing_else() -> None:
+    page = Path("docs/allocation-hook.md").read_text()
+    found: dict[str, Any] = {}
+    [code] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(code, found)
+    at, body = 1772438400, b'{"ask":1}'
+    header = signature("contoh", at, body)
+    assert f"`{header}`" in page
+    found["time"] = SimpleNamespace(time=lambda: at + 200)
+    assert found["is_ours"]("contoh", header, body)
+    assert not found["is_ours"]("contoh", header, body + b" ")
+    assert not found["is_ours"]("other", header, body)
+    found["time"] = SimpleNamespace(time=lambda: at + 301)
+    assert not found["is_ours"]("contoh", header, body)
 
 
 @pytest.mark.parametrize(
