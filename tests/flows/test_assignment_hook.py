@@ -8,13 +8,14 @@ from random import Random
 from typing import Any, cast
 
 import pytest
+from prometheus_client import REGISTRY
 
 from libs.contracts.payloads.assignments import ReservationOffered, WorkQueued
 from libs.contracts.vocabulary import Presence
 from libs.flow.flow import Performing
 from libs.flow.harness import START, Harness
 from libs.workspace import AllocationHook, Pool, Secret, Workspace
-from services.router.assignment.effects import AskHook, Heard, Outcome
+from services.router.assignment.effects import AskHook, AskOutcome, Heard
 from services.router.assignment.flow import flow
 from services.router.replay.__main__ import runs
 from services.router.replay.comparison import compare
@@ -55,15 +56,20 @@ class Crm:
 
     async def __call__(self, performing: Performing) -> Heard:
         self.asked.append((performing.effect.id, performing.again))
-        return self.answers.pop(0) if self.answers else Heard(Outcome.NO_OPINION)
+        return self.answers.pop(0) if self.answers else Heard(AskOutcome.NO_OPINION)
 
 
 def wants(*agent_ids: str, reason: str | None = None) -> Heard:
-    return Heard(Outcome.ANSWERED, agent_ids, reason)
+    return Heard(AskOutcome.ANSWERED, agent_ids, reason)
 
 
 def harness(dsn: str, crm: Crm, workspace: Workspace = HOOKED) -> Harness:
     return Harness(flow(workspace, crm), dsn)
+
+
+def counted(outcome: str) -> float:
+    labels = {"pool": POOL, "outcome": outcome}
+    return REGISTRY.get_sample_value("sambung_router_hook_answers_total", labels) or 0.0
 
 
 @contextmanager
@@ -78,7 +84,7 @@ def dying_before_it_asks(h: Harness) -> Iterator[None]:
 async def test_an_agent_whom_the_hook_names_is_offered_the_work_and_the_story_says_so(
     postgres_dsn: str,
 ) -> None:
-    crm = Crm(wants("budi", reason="vip"))
+    crm, before = Crm(wants("budi", reason="vip")), counted("chosen")
     async with harness(postgres_dsn, crm) as h:
         await available(h, "ayu", "budi")
         out = await work(h, "1")
@@ -88,6 +94,7 @@ async def test_an_agent_whom_the_hook_names_is_offered_the_work_and_the_story_sa
         assert offered.explanation.hook.model_dump() == {
             "ask": 1, "agent_ids": ("budi",), "reason": "vip", "fault": None,
         }  # fmt: skip
+        assert counted("chosen") == before + 1
         # The request came twice, and the hook was asked once.
         assert crm.asked == [("wki_1/1", False)]
         assert await h.rows("select * from effect") == []
@@ -139,7 +146,9 @@ async def test_stopped_for_an_hour_the_time_limit_holds_and_the_answer_that_come
         with dying_before_it_asks(h):
             await work(h, "1")
             await h.crash()
+        late = counted("late")
         out = await h.advance(timedelta(hours=1))
+        assert counted("late") == late + 1
         assert [only(out, ReservationOffered).agent_id] == ["ayu"]
         assert crm.asked == [("wki_1/1", True)]
         assert kinds(h.emitted).count("reservation.offered") == 1
@@ -180,7 +189,7 @@ def only_offers(events: list[Any]) -> list[str]:
     return [e.data.agent_id for e in events if isinstance(e.data, ReservationOffered)]
 
 
-def only_notes(events: list[Any]) -> list[str]:
+def only_notes(events: list[Any]) -> list[str | None]:
     return [e.data.explanation.note for e in events if isinstance(e.data, WorkQueued)]
 
 
@@ -198,8 +207,8 @@ class Unreliable(Crm):
                     wants("ayu"),
                     wants("budi", "ayu", reason="knows them"),
                     wants("zaki"),
-                    Heard(Outcome.NO_OPINION),
-                    Heard(Outcome.STATUS, fault="answered 503"),
+                    Heard(AskOutcome.NO_OPINION),
+                    Heard(AskOutcome.STATUS, fault="answered 503"),
                 ]
             )
         ]

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from services.router.assignment.effects import Heard, Outcome
+from services.router.assignment.effects import AskOutcome, Heard
 
 MOST_NAMED = 20
 """Agents of an answer that are looked at; further ones are left out."""
@@ -15,9 +15,9 @@ LARGEST_ANSWER = 64 * 1024
 def answer_of(status: int, body: bytes) -> Heard:
     """The meaning of a response. Of a body that is longer than LARGEST_ANSWER the beginning is enough."""
     if status == 204:
-        return Heard(Outcome.NO_OPINION)
+        return Heard(AskOutcome.NO_OPINION)
     if status != 200:
-        return Heard(Outcome.STATUS, fault=f"answered {status}")
+        return Heard(AskOutcome.STATUS, fault=f"answered {status}")
     if len(body) > LARGEST_ANSWER:
         return _invalid(f"answered more than {LARGEST_ANSWER // 1024} KiB")
     try:
@@ -40,7 +40,7 @@ def _meant(said: dict[str, Any]) -> Heard:
         return _invalid("answered with an agent that is no text")
     agents = tuple(_shown(name, LONGEST_NAME) for name in named[:MOST_NAMED])
     told = _shown(reason, LONGEST_REASON) if reason else None
-    return Heard(Outcome.ANSWERED if agents else Outcome.NO_OPINION, agents, told or None)
+    return Heard(AskOutcome.ANSWERED if agents else AskOutcome.NO_OPINION, agents, told or None)
 
 
 def _shown(text: str, longest: int) -> str:
@@ -49,4 +49,4 @@ def _shown(text: str, longest: int) -> str:
 
 
 def _invalid(fault: str) -> Heard:
-    return Heard(Outcome.INVALID, fault=fault)
+    return Heard(AskOutcome.INVALID, fault=fault)

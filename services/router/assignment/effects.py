@@ -27,7 +27,7 @@ class AskHook(Effect):
         return f"{self.work_item_id}/{self.ask}"
 
 
-class Outcome(StrEnum):
+class AskOutcome(StrEnum):
     """How an ask ended, as the figures count it."""
 
     ANSWERED = "answered"
@@ -48,7 +48,7 @@ class Outcome(StrEnum):
 class Heard:
     """What came of an ask. `agent_ids` in order of preference; `fault` says in words why there is none."""
 
-    outcome: Outcome
+    outcome: AskOutcome
     agent_ids: tuple[str, ...] = ()
     reason: str | None = None
     fault: str | None = None

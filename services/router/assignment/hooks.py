@@ -16,7 +16,7 @@ from services.router.assignment import metrics
 from services.router.assignment.answers import LARGEST_ANSWER, answer_of
 from services.router.assignment.domain.asking import told
 from services.router.assignment.domain.breaker import FAILURES, Breaker
-from services.router.assignment.effects import AskHook, Heard, Outcome
+from services.router.assignment.effects import AskHook, AskOutcome, Heard
 
 log = structlog.get_logger(__name__)
 
@@ -56,14 +56,14 @@ class Hooks:
         queue = self._workspace.queues.get(asked.queue)
         hook = self._workspace.allocation_hook(queue) if queue is not None else None
         if hook is None:
-            return Heard(Outcome.UNCONFIGURED, fault="the workspace has it no more")
+            return Heard(AskOutcome.UNCONFIGURED, fault="the workspace has it no more")
         left = min(asked.until - self._time.now(), hook.within).total_seconds()
         if left <= 0:
             # Found after a restart: the time was over before anybody could ask.
             return _too_late(hook)
         breaker = self._breakers.setdefault(hook.place, Breaker())
         if not breaker.may_try(self._time.monotonic()):
-            return Heard(Outcome.BREAKER, fault=f"not asked, since it failed {FAILURES} times in a row")
+            return Heard(AskOutcome.BREAKER, fault=f"not asked, since it failed {FAILURES} times in a row")
         heard: Heard | None = None
         try:
             metrics.HOOK_ASKED.labels(hook.place).inc()
@@ -94,7 +94,7 @@ class Hooks:
         except (httpx.TimeoutException, TimeoutError):
             return _too_late(hook)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as fault:
-            return Heard(Outcome.UNREACHABLE, fault=f"not reached ({type(fault).__name__})")
+            return Heard(AskOutcome.UNREACHABLE, fault=f"not reached ({type(fault).__name__})")
 
     def _client(self, hook: AllocationHook) -> httpx.AsyncClient:
         if hook.place not in self._clients:
@@ -128,7 +128,7 @@ async def _read(reply: httpx.Response) -> Heard:
     if reply.status_code != httpx.codes.OK:
         return answer_of(reply.status_code, b"")
     if "content-encoding" in reply.headers:
-        return Heard(Outcome.INVALID, fault="answered what is compressed")
+        return Heard(AskOutcome.INVALID, fault="answered what is compressed")
     found = bytearray()
     async for piece in reply.aiter_bytes():
         found += piece
@@ -138,4 +138,4 @@ async def _read(reply: httpx.Response) -> Heard:
 
 
 def _too_late(hook: AllocationHook) -> Heard:
-    return Heard(Outcome.TIMEOUT, fault=f"no answer within {told(hook.within)}")
+    return Heard(AskOutcome.TIMEOUT, fault=f"no answer within {told(hook.within)}")

@@ -47,7 +47,8 @@ HOOK_BREAKER = Gauge(
 HOOK_ANSWERS = Counter(
     "sambung_router_hook_answers_total", "What came of asking about a work item", ["pool", "outcome"]
 )
-"""outcome: answered, no_opinion, timeout, unreachable, status, invalid, breaker, unconfigured; late: nobody waited for it any more"""
+"""outcome: chosen, refused (nobody named could take it), no_opinion, timeout, unreachable, status, invalid, breaker, unconfigured;
+late: an answer that nobody waited for any more"""
 
 
 class _Waiting(Collector):

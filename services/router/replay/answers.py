@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from libs.contracts.envelope import Event
 from libs.contracts.payloads.assignments import Explanation, HookAnswer, WorkEvent
 from libs.contracts.payloads.base import Payload
-from services.router.assignment.effects import AskHook, Heard, Outcome
+from services.router.assignment.effects import AskHook, AskOutcome, Heard
 
-NO_OPINION = Heard(Outcome.NO_OPINION)
+NO_OPINION = Heard(AskOutcome.NO_OPINION)
 
 
 def recorded(payload: Payload) -> HookAnswer | None:
@@ -34,5 +34,5 @@ def answered(events: Iterable[Event[Payload]]) -> tuple[AskHook, Heard] | None:
 
 
 def heard(answer: HookAnswer) -> Heard:
-    outcome = Outcome.ANSWERED if answer.agent_ids else Outcome.NO_OPINION
+    outcome = AskOutcome.ANSWERED if answer.agent_ids else AskOutcome.NO_OPINION
     return Heard(outcome, answer.agent_ids, answer.reason, answer.fault)

@@ -6,15 +6,25 @@ queued ─▶ asked ── names somebody who can take it ──▶ offered to t
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from heapq import nsmallest
+from datetime import datetime, timedelta
+from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from services.router.assignment.domain.book import Book
-from services.router.assignment.domain.decisions import Candidate, Contender, Explanation, HookAnswer
+from services.router.assignment.domain.decisions import (
+    Ask,
+    Candidate,
+    Contender,
+    Decision,
+    Ending,
+    Explanation,
+    HookAnswer,
+    Queued,
+    Remind,
+)
 from services.router.assignment.domain.inputs import HookAnswered, HookLapsed
-from services.router.assignment.domain.matching import candidate
+from services.router.assignment.domain.matching import candidate, explain
 from services.router.assignment.domain.roster import Group
 from services.router.assignment.domain.strategies import AgentKey
 from services.router.assignment.domain.waiting import Line
@@ -25,6 +35,8 @@ if TYPE_CHECKING:
 
 CONTENDERS = 100
 """Agents of whom a hook is told at most: a row, and a request, of some ten kilobytes."""
+RETURNED = frozenset(ending.value for ending in Ending)
+"""Why an item is back in its place whose last offer has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,19 @@ class Heard:
         named = {c.agent_id for c in self.refused}
         others = tuple(c for c in explanation.candidates if c.agent_id not in named)
         return replace(explanation, note=note, hook=self.answer, candidates=(*self.refused, *others))
+
+
+def ask(book: Book, item: WorkItem, now: datetime, reason: str, note: str | None) -> list[Decision]:
+    """Tell an item as queued, and have its hook asked; `hook_until` and `hook_asks` say so already."""
+    within, until = book.policy.hooks[item.queue], item.hook_until or now
+    asked = f"allocation hook: asked, for {told(within)} at most"
+    explanation = explain(book, item, now, None, f"{note}; {asked}" if note else asked)
+    lapse = HookLapsed(item.work_item_id, item.hook_asks)
+    return [
+        Queued(item, reason, explanation),
+        Remind(f"hook/{item.work_item_id}", until, lapse),
+        Ask(item, contenders(book, item)),
+    ]
 
 
 def answered(step: "Step", told: HookAnswered) -> None:
@@ -75,9 +100,7 @@ def lapsed(step: "Step", lapse: HookLapsed) -> None:
 def contenders(book: Book, item: WorkItem) -> tuple[Contender, ...]:
     """Who could take the item now, the pick's first ones first; also those whom the engine would hold back for a while."""
     line = book.waiting.line_of(item)
-    best = nsmallest(
-        CONTENDERS, (place for group in _serving(book, line) for place in _able(book, item, line, group))
-    )
+    best = islice(merge(*(_able(book, item, line, group) for group in _serving(book, line))), CONTENDERS)
     return tuple(_contender(book, key[-1]) for _, key in best)
 
 
@@ -101,7 +124,7 @@ def _able(book: Book, item: WorkItem, line: Line, group: Group) -> Iterable[tupl
         for key in group.free
         if not item.not_for(key[-1]) and book.fits(key[-1], item.channel, item.units)
     )
-    return ((missing, key) for key in islice(able, CONTENDERS))
+    return ((missing, key) for key in able)
 
 
 def _contender(book: Book, agent_id: str) -> Contender:

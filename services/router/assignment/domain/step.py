@@ -16,7 +16,6 @@ from services.router.assignment.domain.book import Book
 from services.router.assignment.domain.decisions import (
     AgentChange,
     Answer,
-    Ask,
     Assigned,
     Cancelled,
     Candidate,
@@ -36,7 +35,6 @@ from services.router.assignment.domain.decisions import (
     Wrapping,
 )
 from services.router.assignment.domain.inputs import (
-    HookLapsed,
     Lapse,
     ReservationLapsed,
     WaitLapsed,
@@ -46,9 +44,6 @@ from services.router.assignment.domain.matching import best_agent, best_item, ex
 from services.router.assignment.domain.strategies import WaitingKey, micros
 from services.router.assignment.domain.waiting import Line
 from services.router.assignment.domain.work import TRANSITIONS, Move, Reservation, WorkItem
-
-RETURNED = frozenset(ending.value for ending in Ending)
-"""Why an item is back in its place whose last offer has ended."""
 
 
 class Step:
@@ -225,6 +220,9 @@ class Step:
 
     def take_back(self, item: WorkItem, reason: str) -> None:
         """Put an item of which it is not known to whom it is offered back into its place."""
+        if self._has_hook(item):
+            self._ask(item, Move.RETURN, self.now, reason, agent_id=None, reservations=())
+            return
         item = self._next(item, Move.RETURN, self.now, agent_id=None, reservations=())
         self.decisions.append(Queued(item, reason, self._explain(item, self._match(item))))
         self.loosen(item)
@@ -377,18 +375,14 @@ class Step:
         **changes: Any,
     ) -> None:
         """Tell the item as queued, and have its allocation hook asked before anybody is matched with it."""
-        within, ask = self.policy.hooks[item.queue], item.hook_asks + 1
-        item = self._next(item, move, at, hook_until=self.now + within, hook_asks=ask, **changes)
-        asked = f"allocation hook: asked, for {asking.told(within)} at most"
-        explanation = explain(self.book, item, self.now, None, f"{note}; {asked}" if note else asked)
-        self.decisions.append(Queued(item, reason, explanation))
-        self.remind(f"hook/{item.work_item_id}", self.now + within, HookLapsed(item.work_item_id, ask))
-        self.decisions.append(Ask(item, asking.contenders(self.book, item)))
+        until = self.now + self.policy.hooks[item.queue]
+        item = self._next(item, move, at, hook_until=until, hook_asks=item.hook_asks + 1, **changes)
+        self.decisions += asking.ask(self.book, item, self.now, reason, note)
 
     def _ask_about_returned(self) -> None:
         for work_item_id, reason in list(self._loose.items()) if self.policy.hooks else ():
             item = self.book.items.get(work_item_id)
-            if reason not in RETURNED or item is None or item.state is not WorkState.QUEUED:
+            if reason not in asking.RETURNED or item is None or item.state is not WorkState.QUEUED:
                 continue
             if self._has_hook(item):
                 del self._loose[work_item_id]

@@ -181,13 +181,17 @@ def _explained(explanation: made.Explanation) -> Explanation:
         considered=explanation.considered,
         note=explanation.note,
         step=explanation.step,
-        hook=_heard(explanation.hook),
+        hook=_heard(explanation),
     )
 
 
-def _heard(answer: made.HookAnswer | None) -> HookAnswer | None:
+def _heard(explanation: made.Explanation) -> HookAnswer | None:
+    answer = explanation.hook
     if answer is None:
         return None
+    if answer.agent_ids:
+        taken = explanation.chosen in answer.agent_ids
+        metrics.HOOK_ANSWERS.labels(explanation.policy, "chosen" if taken else "refused").inc()
     return HookAnswer(ask=answer.ask, agent_ids=answer.agent_ids, reason=answer.reason, fault=answer.fault)
 
 

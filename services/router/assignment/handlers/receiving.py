@@ -28,7 +28,7 @@ from libs.flow.flow import Drop, Fired, Outcome, Performed, Turn
 from services.router.assignment import metrics
 from services.router.assignment.domain import inputs
 from services.router.assignment.domain.reservations import BY_POLICY
-from services.router.assignment.effects import AskHook, Heard
+from services.router.assignment.effects import AskHook, AskOutcome, Heard
 from services.router.assignment.handlers.publishing import carry_out
 from services.router.assignment.store import AssignmentStore
 from services.router.assignment.timers import (
@@ -174,9 +174,11 @@ class Handlers:
         asked: AskHook = performed.effect
         heard: Heard = performed.result
         if not turn.store.engine(asked.pool).awaits(asked.work_item_id, asked.ask):
-            metrics.HOOK_ANSWERS.labels(asked.pool, "late").inc()
+            if heard.fault is None:
+                metrics.HOOK_ANSWERS.labels(asked.pool, "late").inc()
             return Drop("late_hook_answer")
-        metrics.HOOK_ANSWERS.labels(asked.pool, heard.outcome).inc()
+        if heard.outcome is not AskOutcome.ANSWERED:
+            metrics.HOOK_ANSWERS.labels(asked.pool, heard.outcome).inc()
         what = inputs.HookAnswered(asked.work_item_id, asked.ask, heard.agent_ids, heard.reason, heard.fault)
         return _apply(turn, asked.pool, what, turn.now)
 

@@ -24,7 +24,7 @@ from services.router.assignment.answers import LARGEST_ANSWER, MOST_NAMED, answe
 from services.router.assignment.domain.breaker import FAILURES, PAUSE, Breaker
 from services.router.assignment.domain.decisions import Ask, Contender
 from services.router.assignment.domain.work import WorkItem
-from services.router.assignment.effects import AskHook, Heard, Outcome, ask_of
+from services.router.assignment.effects import AskHook, AskOutcome, Heard, ask_of
 from services.router.assignment.hooks import Hooks
 
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -93,7 +93,7 @@ def ok(body: Any) -> Reply:
 
 async def test_it_is_told_all_that_is_known_of_the_work_and_of_who_could_take_it() -> None:
     other = Other(ok({"agent_id": "ayu", "reason": "vip"}))
-    assert await other.ask() == Heard(Outcome.ANSWERED, ("ayu",), "vip")
+    assert await other.ask() == Heard(AskOutcome.ANSWERED, ("ayu",), "vip")
     [request] = other.requests
     assert (request.method, str(request.url)) == ("POST", HOOK.url)
     assert json.loads(request.content) == {
@@ -156,12 +156,12 @@ def test_the_pages_own_check_takes_the_pages_own_example_and_ours_and_nothing_el
 @pytest.mark.parametrize(
     ("body", "heard"),
     [
-        ({"agent_id": "ayu"}, Heard(Outcome.ANSWERED, ("ayu",))),
-        ({"agent_ids": ["ayu", "budi"], "other": 1}, Heard(Outcome.ANSWERED, ("ayu", "budi"))),
-        ({"agent_id": None, "reason": "new"}, Heard(Outcome.NO_OPINION, (), "new")),
-        ({"agent_ids": []}, Heard(Outcome.NO_OPINION)),
-        ({"agent_id": "a\x00\ud800 b\n", "reason": "x\x07" * 400}, Heard(Outcome.ANSWERED, ("a b",), "x " * 99 + "x ")),
-        ({"agent_ids": [f"a{n}" for n in range(99)]}, Heard(Outcome.ANSWERED, tuple(f"a{n}" for n in range(MOST_NAMED)))),
+        ({"agent_id": "ayu"}, Heard(AskOutcome.ANSWERED, ("ayu",))),
+        ({"agent_ids": ["ayu", "budi"], "other": 1}, Heard(AskOutcome.ANSWERED, ("ayu", "budi"))),
+        ({"agent_id": None, "reason": "new"}, Heard(AskOutcome.NO_OPINION, (), "new")),
+        ({"agent_ids": []}, Heard(AskOutcome.NO_OPINION)),
+        ({"agent_id": "a\x00\ud800 b\n", "reason": "x\x07" * 400}, Heard(AskOutcome.ANSWERED, ("a b",), "x " * 99 + "x ")),
+        ({"agent_ids": [f"a{n}" for n in range(99)]}, Heard(AskOutcome.ANSWERED, tuple(f"a{n}" for n in range(MOST_NAMED)))),
     ],
 )  # fmt: skip
 def test_what_an_answer_means(body: dict[str, Any], heard: Heard) -> None:
@@ -171,33 +171,38 @@ def test_what_an_answer_means(body: dict[str, Any], heard: Heard) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "outcome", "fault"),
     [
-        (503, b"", Outcome.STATUS, "answered 503"),
-        (302, b'{"agent_id": "ayu"}', Outcome.STATUS, "answered 302"),
-        (201, b'{"agent_id": "ayu"}', Outcome.STATUS, "answered 201"),
-        (200, b"<html>", Outcome.INVALID, "answered what is no JSON"),
-        (200, b"[" * 60_000, Outcome.INVALID, "answered what is no JSON"),
-        (200, b"\xff\xfe", Outcome.INVALID, "answered what is no JSON"),
-        (200, b'["ayu"]', Outcome.INVALID, "answered JSON that is no object"),
-        (200, b"{}", Outcome.INVALID, "answered with neither, or both, of agent_id and agent_ids"),
+        (503, b"", AskOutcome.STATUS, "answered 503"),
+        (302, b'{"agent_id": "ayu"}', AskOutcome.STATUS, "answered 302"),
+        (201, b'{"agent_id": "ayu"}', AskOutcome.STATUS, "answered 201"),
+        (200, b"<html>", AskOutcome.INVALID, "answered what is no JSON"),
+        (200, b"[" * 60_000, AskOutcome.INVALID, "answered what is no JSON"),
+        (200, b"\xff\xfe", AskOutcome.INVALID, "answered what is no JSON"),
+        (200, b'["ayu"]', AskOutcome.INVALID, "answered JSON that is no object"),
+        (200, b"{}", AskOutcome.INVALID, "answered with neither, or both, of agent_id and agent_ids"),
         (
             200,
             b'{"agent_id": "a", "agent_ids": []}',
-            Outcome.INVALID,
+            AskOutcome.INVALID,
             "answered with neither, or both, of agent_id and agent_ids",
         ),
-        (200, b'{"agent_id": 7}', Outcome.INVALID, "answered with an agent that is no text"),
-        (200, b'{"agent_id": ""}', Outcome.INVALID, "answered with an agent that is no text"),
-        (200, b'{"agent_ids": "ayu"}', Outcome.INVALID, "answered with an agent that is no text"),
-        (200, b'{"agent_id": "a", "reason": {}}', Outcome.INVALID, "answered with a reason that is no text"),
-        (200, b" " * (LARGEST_ANSWER + 1), Outcome.INVALID, "answered more than 64 KiB"),
+        (200, b'{"agent_id": 7}', AskOutcome.INVALID, "answered with an agent that is no text"),
+        (200, b'{"agent_id": ""}', AskOutcome.INVALID, "answered with an agent that is no text"),
+        (200, b'{"agent_ids": "ayu"}', AskOutcome.INVALID, "answered with an agent that is no text"),
+        (
+            200,
+            b'{"agent_id": "a", "reason": {}}',
+            AskOutcome.INVALID,
+            "answered with a reason that is no text",
+        ),
+        (200, b" " * (LARGEST_ANSWER + 1), AskOutcome.INVALID, "answered more than 64 KiB"),
     ],
 )
-def test_what_is_no_answer_says_why(status: int, body: bytes, outcome: Outcome, fault: str) -> None:
+def test_what_is_no_answer_says_why(status: int, body: bytes, outcome: AskOutcome, fault: str) -> None:
     assert answer_of(status, body) == Heard(outcome, fault=fault)
 
 
 async def test_an_empty_204_is_no_opinion() -> None:
-    assert await Other(lambda _: httpx.Response(204)).ask() == Heard(Outcome.NO_OPINION)
+    assert await Other(lambda _: httpx.Response(204)).ask() == Heard(AskOutcome.NO_OPINION)
 
 
 async def test_redirects_are_not_followed() -> None:
@@ -223,7 +228,7 @@ async def test_no_more_is_read_than_an_answer_may_hold() -> None:
 async def test_what_is_compressed_is_not_unpacked() -> None:
     headers = {"content-encoding": "gzip"}
     other = Other(lambda _: httpx.Response(200, headers=headers, content=_pieces(b"\x1f\x8b")))
-    assert await other.ask() == Heard(Outcome.INVALID, fault="answered what is compressed")
+    assert await other.ask() == Heard(AskOutcome.INVALID, fault="answered what is compressed")
 
 
 async def _pieces(*found: bytes) -> AsyncIterator[bytes]:
@@ -236,13 +241,13 @@ async def test_an_answer_that_does_not_come_in_time_is_a_timeout() -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    assert await Other(never).ask() == Heard(Outcome.TIMEOUT, fault="no answer within 200 ms")
+    assert await Other(never).ask() == Heard(AskOutcome.TIMEOUT, fault="no answer within 200 ms")
 
 
 async def test_nobody_is_asked_when_the_time_was_over_before() -> None:
     other = Other(ok({"agent_id": "ayu"}))
     await other.time.advance(HOOK.within)
-    assert (await other.ask()).outcome is Outcome.TIMEOUT
+    assert (await other.ask()).outcome is AskOutcome.TIMEOUT
     assert other.requests == []
 
 
@@ -250,14 +255,14 @@ async def test_a_hook_that_is_not_reached_says_so_without_its_address() -> None:
     def away(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("no route to crm.example", request=request)
 
-    assert await Other(away).ask() == Heard(Outcome.UNREACHABLE, fault="not reached (ConnectError)")
+    assert await Other(away).ask() == Heard(AskOutcome.UNREACHABLE, fault="not reached (ConnectError)")
 
 
 @pytest.mark.parametrize("queue", ["sales", "gone"])
 async def test_where_the_workspace_has_no_hook_any_more_nobody_is_asked(queue: str) -> None:
     other = Other(ok({"agent_id": "ayu"}))
     heard = await other.ask(ASK.model_copy(update={"queue": queue}))
-    assert (heard.outcome, other.requests) == (Outcome.UNCONFIGURED, [])
+    assert (heard.outcome, other.requests) == (AskOutcome.UNCONFIGURED, [])
 
 
 def shown(figure: str) -> float | None:
@@ -268,18 +273,18 @@ async def test_after_failures_in_a_row_it_is_not_asked_for_a_while_and_then_trie
     other = Other(lambda _: httpx.Response(500))
     later = ASK.model_copy(update={"until": START + timedelta(hours=1)})
     for _ in range(FAILURES):
-        assert (await other.ask(later)).outcome is Outcome.STATUS
+        assert (await other.ask(later)).outcome is AskOutcome.STATUS
     assert shown("sambung_router_hook_breaker_open") == 1
     refused = await other.ask(later)
-    assert refused == Heard(Outcome.BREAKER, fault="not asked, since it failed 5 times in a row")
+    assert refused == Heard(AskOutcome.BREAKER, fault="not asked, since it failed 5 times in a row")
     assert len(other.requests) == FAILURES
     await other.time.advance(timedelta(seconds=PAUSE))
-    assert (await other.ask(later)).outcome is Outcome.STATUS
-    assert (await other.ask(later)).outcome is Outcome.BREAKER
+    assert (await other.ask(later)).outcome is AskOutcome.STATUS
+    assert (await other.ask(later)).outcome is AskOutcome.BREAKER
     await other.time.advance(timedelta(seconds=PAUSE))
     other.reply = ok({"agent_id": "ayu"})
-    assert (await other.ask(later)).outcome is Outcome.ANSWERED
-    assert (await other.ask(later)).outcome is Outcome.ANSWERED
+    assert (await other.ask(later)).outcome is AskOutcome.ANSWERED
+    assert (await other.ask(later)).outcome is AskOutcome.ANSWERED
     assert shown("sambung_router_hook_breaker_open") == 0
 
 
