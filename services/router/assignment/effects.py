@@ -40,6 +40,8 @@ class AskOutcome(StrEnum):
     """No answer as the contract has it, or one that is too large."""
     BREAKER = "breaker"
     """Not asked, since it has failed too often."""
+    CROWDED = "crowded"
+    """Not asked, since the time was over before others had their answers."""
     UNCONFIGURED = "unconfigured"
     """The workspace has no such hook any more."""
 

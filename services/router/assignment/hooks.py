@@ -20,14 +20,40 @@ from services.router.assignment.effects import AskHook, AskOutcome, Heard
 
 log = structlog.get_logger(__name__)
 
-CONNECTIONS = 100
-"""Requests under way per hook and process."""
+PLACES = 32
+"""Requests under way per hook and process, in turn: more at once would have the client manage connections instead of using
+them, and nobody be answered in time."""
+KEPT = 8
+"""Connections kept between requests; the client looks at each of them for each request."""
 IDLE = 2.0
 """Seconds for which a connection is kept: less than servers keep theirs, so that none is used that they just closed."""
+
+REFUSED = Heard(AskOutcome.BREAKER, fault=f"not asked, since it failed {FAILURES} times in a row")
+CROWDED = Heard(AskOutcome.CROWDED, fault="not asked in time, since many others were")
 
 # These two log every request with its address, which may hold what only its owner should know.
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+class Gate:
+    """One hook: its client, its places, and whether it may be asked."""
+
+    def __init__(
+        self, hook: AllocationHook, tls: ssl.SSLContext, transport: httpx.AsyncBaseTransport | None
+    ) -> None:
+        self.hook, self.breaker, self.places = hook, Breaker(), asyncio.Semaphore(PLACES)
+        self.least = hook.within.total_seconds() / 2
+        """Seconds that must be left for a timeout to be the other side's fault."""
+        self.client = httpx.AsyncClient(
+            verify=tls,
+            timeout=hook.within.total_seconds(),
+            follow_redirects=False,
+            limits=httpx.Limits(
+                max_connections=PLACES, max_keepalive_connections=KEPT, keepalive_expiry=IDLE
+            ),
+            transport=transport,
+        )
 
 
 class Hooks:
@@ -42,14 +68,13 @@ class Hooks:
     ) -> None:
         self._workspace, self._time, self._transport = workspace, time, transport
         self._tls: ssl.SSLContext | None = None
-        self._clients: dict[str, httpx.AsyncClient] = {}
-        self._breakers: dict[str, Breaker] = {}
+        self._gates: dict[str, Gate] = {}
 
     async def close(self) -> None:
-        for client in self._clients.values():
+        for gate in self._gates.values():
             with suppress(OSError, RuntimeError):
-                await client.aclose()
-        self._clients.clear()
+                await gate.client.aclose()
+        self._gates.clear()
 
     async def __call__(self, performing: Performing) -> Heard:
         asked: AskHook = performing.effect
@@ -61,21 +86,39 @@ class Hooks:
         if left <= 0:
             # Found after a restart: the time was over before anybody could ask.
             return _too_late(hook)
-        breaker = self._breakers.setdefault(hook.place, Breaker())
-        if not breaker.may_try(self._time.monotonic()):
-            return Heard(AskOutcome.BREAKER, fault=f"not asked, since it failed {FAILURES} times in a row")
-        heard: Heard | None = None
+        gate, begun = self._gate(hook), self._time.monotonic()
+        if gate.breaker.refuses(begun):
+            return REFUSED
         try:
-            metrics.HOOK_ASKED.labels(hook.place).inc()
-            with metrics.HOOK_SECONDS.labels(hook.place).time():
-                heard = await self._ask(hook, asked, left)
+            async with asyncio.timeout(left):
+                await gate.places.acquire()
+        except TimeoutError:
+            return CROWDED
+        try:
+            return await self._in_turn(gate, asked, left - (self._time.monotonic() - begun))
         finally:
-            self._tell(breaker, hook, heard)
+            gate.places.release()
+
+    async def _in_turn(self, gate: Gate, asked: AskHook, left: float) -> Heard:
+        if left <= 0:
+            return CROWDED
+        if not gate.breaker.may_try(self._time.monotonic()):
+            return REFUSED
+        heard: Heard | None = None
+        place = gate.hook.place
+        try:
+            metrics.HOOK_ASKED.labels(place).inc()
+            with metrics.HOOK_SECONDS.labels(place).time():
+                heard = await self._ask(gate, asked, left)
+        finally:
+            # Who had to wait for a place and was then too late says nothing about the other side.
+            hurried = heard is not None and heard.outcome is AskOutcome.TIMEOUT and left < gate.least
+            self._tell(gate, None if hurried else heard)
         return heard
 
-    async def _ask(self, hook: AllocationHook, asked: AskHook, within: float) -> Heard:
+    async def _ask(self, gate: Gate, asked: AskHook, within: float) -> Heard:
         """The names of faults only: their texts may hold the address."""
-        body = asked.body.encode()
+        hook, body = gate.hook, asked.body.encode()
         headers = {
             "content-type": "application/json",
             "accept": "application/json",
@@ -88,7 +131,7 @@ class Hooks:
         try:
             async with (
                 asyncio.timeout(within),
-                self._client(hook).stream("POST", hook.url, content=body, headers=headers) as reply,
+                gate.client.stream("POST", hook.url, content=body, headers=headers) as reply,
             ):
                 return await _read(reply)
         except (httpx.TimeoutException, TimeoutError):
@@ -96,19 +139,15 @@ class Hooks:
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as fault:
             return Heard(AskOutcome.UNREACHABLE, fault=f"not reached ({type(fault).__name__})")
 
-    def _client(self, hook: AllocationHook) -> httpx.AsyncClient:
-        if hook.place not in self._clients:
+    def _gate(self, hook: AllocationHook) -> Gate:
+        if hook.place not in self._gates:
             self._tls = self._tls or ssl.create_default_context()
-            self._clients[hook.place] = httpx.AsyncClient(
-                verify=self._tls,
-                timeout=hook.within.total_seconds(),
-                follow_redirects=False,
-                limits=httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=IDLE),
-                transport=self._transport,
-            )
-        return self._clients[hook.place]
+            self._gates[hook.place] = Gate(hook, self._tls, self._transport)
+        return self._gates[hook.place]
 
-    def _tell(self, breaker: Breaker, hook: AllocationHook, heard: Heard | None) -> None:
+    def _tell(self, gate: Gate, heard: Heard | None) -> None:
+        """`heard` is None where what came of it is not to be held against the other side."""
+        breaker, hook = gate.breaker, gate.hook
         was = breaker.open
         if heard is None:
             breaker.gave_up()

@@ -47,7 +47,7 @@ HOOK_BREAKER = Gauge(
 HOOK_ANSWERS = Counter(
     "sambung_router_hook_answers_total", "What came of asking about a work item", ["pool", "outcome"]
 )
-"""outcome: chosen, refused (nobody named could take it), no_opinion, timeout, unreachable, status, invalid, breaker, unconfigured;
+"""outcome: chosen, refused (nobody named could take it), no_opinion, timeout, unreachable, status, invalid, breaker, crowded, unconfigured;
 late: an answer that nobody waited for any more"""
 
 

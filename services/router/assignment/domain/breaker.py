@@ -22,13 +22,14 @@ class Breaker:
     def open(self) -> bool:
         return self._closed_until is not None
 
+    def refuses(self, now: float) -> bool:
+        return self._closed_until is not None and (self._trying or now < self._closed_until)
+
     def may_try(self, now: float) -> bool:
         """While it is open: one try after each pause, and no other until that one has ended."""
-        if self._closed_until is None:
-            return True
-        if self._trying or now < self._closed_until:
+        if self.refuses(now):
             return False
-        self._trying = True
+        self._trying = self.open
         return True
 
     def succeeded(self) -> None:
@@ -41,5 +42,5 @@ class Breaker:
             self._closed_until = now + PAUSE
 
     def gave_up(self) -> None:
-        """The try was broken off here, which says nothing about the other side."""
+        """The try ended here, in a way that says nothing about the other side."""
         self._trying = False

@@ -6,6 +6,7 @@ import hmac
 import json
 import re
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +26,7 @@ from services.router.assignment.domain.breaker import FAILURES, PAUSE, Breaker
 from services.router.assignment.domain.decisions import Ask, Contender
 from services.router.assignment.domain.work import WorkItem
 from services.router.assignment.effects import AskHook, AskOutcome, Heard, ask_of
-from services.router.assignment.hooks import Hooks
+from services.router.assignment.hooks import PLACES, Hooks
 
 START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 HOOK = AllocationHook(
@@ -286,6 +287,51 @@ async def test_after_failures_in_a_row_it_is_not_asked_for_a_while_and_then_trie
     assert (await other.ask(later)).outcome is AskOutcome.ANSWERED
     assert (await other.ask(later)).outcome is AskOutcome.ANSWERED
     assert shown("sambung_router_hook_breaker_open") == 0
+
+
+async def test_a_timeout_with_little_time_left_is_not_held_against_the_hook() -> None:
+    async def never(_: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    other = Other(never)
+    hurried = ASK.model_copy(update={"until": START + HOOK.within / 10})
+    for _ in range(FAILURES + 1):
+        assert (await other.ask(hurried)).outcome is AskOutcome.TIMEOUT
+    assert len(other.requests) == FAILURES + 1
+
+
+async def test_of_a_crowd_the_first_are_answered_and_the_others_do_not_count_against_the_hook() -> None:
+    free, under_way = asyncio.Event(), 0
+
+    async def slowly(_: httpx.Request) -> httpx.Response:
+        nonlocal under_way
+        under_way += 1
+        assert under_way <= PLACES
+        if under_way == PLACES:
+            crowd_out()
+        await free.wait()
+        return httpx.Response(204)
+
+    def crowd_out() -> None:
+        """Once all places are taken, those who wait for one have until their time is over."""
+        asyncio.get_running_loop().call_later(0.3, free.set)
+
+    other = Other(slowly)
+    slow = replace(HOOK, within=timedelta(seconds=5))
+    other.hooks = Hooks(
+        replace(WORKSPACE, pools={"main": Pool("main", allocation_hook=slow)}),
+        other.time,
+        transport=httpx.MockTransport(slowly),
+    )
+    first = ASK.model_copy(update={"until": START + timedelta(seconds=5)})
+    later = ASK.model_copy(update={"until": START + timedelta(milliseconds=100)})
+    heard = await asyncio.gather(
+        *(other.ask(first) for _ in range(PLACES)), *(other.ask(later) for _ in range(9))
+    )
+    assert [h.outcome for h in heard] == [AskOutcome.NO_OPINION] * PLACES + [AskOutcome.CROWDED] * 9
+    under_way = 0
+    assert (await other.ask(first)).outcome is AskOutcome.NO_OPINION
 
 
 def test_while_one_tries_again_nobody_else_does() -> None:
