@@ -149,10 +149,10 @@ class SlaStore(Store):
         return version
 
     async def load(self, db: Reader, items: Sequence[Any]) -> None:
-        talked, worked = set[str](), set[str]()
+        talked, worked, timed = set[str](), set[str](), set[str]()
         for item in items:
             if isinstance(item, Fired):
-                talked.add(item.timer.conversation_id)
+                (talked if item.timer.escalates else timed).add(item.timer.conversation_id)
             elif isinstance(item.data, WorkEvent):
                 worked.add(item.data.conversation_id)
                 if isinstance(item.data, WorkAssigned):
@@ -160,7 +160,7 @@ class SlaStore(Store):
             else:
                 talked.add(item.data.conversation_id)
         await self.conversations.load(db, talked)
-        await self.clocks.load(db, talked)
+        await self.clocks.load(db, talked | timed)
         await self.holders.load(db, worked)
 
     def fold(self, row: ConversationRow) -> Fold:
