@@ -27,6 +27,14 @@ class Reader(Protocol):
         ...
 
 
+class Session(Reader, Protocol):
+    """A connection of its own, for reading much."""
+
+    def transaction(self) -> Any: ...
+
+    def cursor(self, sql: str, *args: Any) -> Any: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Statement:
     """Rows that a batch writes to one table: `columns` are lists of equal length, one a column.
@@ -51,7 +59,7 @@ class Store:
         self.lane = lane
         self.tables: tuple[Table[Any] | Log[Any], ...] = ()
 
-    async def open(self, db: Reader) -> None:
+    async def open(self, db: Session) -> None:
         """Load what the lane keeps in memory all the time. The default keeps nothing."""
 
     async def load(self, db: Reader, items: Sequence[Any]) -> None:
@@ -112,12 +120,17 @@ class Table(Generic[R]):
         """Take over a row that was read from the database; makes its group loaded."""
         self._groups.setdefault(self._group_of(row), {})[self._key_of(row)] = row
 
-    async def load_all(self, db: Reader, condition: str, *args: Any) -> None:
-        """Bring all rows that meet an SQL condition into memory; for stores that keep everything."""
-        records = await db.fetch(f"{self._select.partition(' where ')[0]} where {condition}", *args)
-        with no_collection():
-            for record in records:
-                self.adopt(self._decode(record))
+    async def load_all(self, db: Session, condition: str, *args: Any) -> None:
+        """Bring all rows that meet an SQL condition into memory; for stores that keep everything.
+
+        In portions: no number of rows takes longer than one statement may, or keeps other lanes waiting.
+        """
+        async with db.transaction():
+            cursor = await db.cursor(f"{self._select.partition(' where ')[0]} where {condition}", *args)
+            with no_collection():
+                while records := await cursor.fetch(PORTION):
+                    for record in records:
+                        self.adopt(self._decode(record))
 
     def has(self, group: str) -> bool:
         return group in self._groups
@@ -171,7 +184,8 @@ class Table(Generic[R]):
     def _decode(self, record: Any) -> R:
         values = list(record)
         for place, decode in self._decoders:
-            values[place] = decode(values[place])
+            if (value := values[place]) is not None:
+                values[place] = decode(value)
         return self.row(*values)
 
 
@@ -229,8 +243,10 @@ _SQL: dict[type, str] = {
 }
 
 
+PORTION = 2_000
+"""Rows that are read at once where all are read."""
 SHORT = 64
-"""Characters of a JSON array up to which it is kept with its value: many rows say the same few, such as [] and [0.8]."""
+"""Characters of JSON up to which it is kept with its value: many rows say the same few, such as [] and {"billing": 2}."""
 
 
 def _same(value: Any) -> Any:
@@ -255,12 +271,10 @@ def _column(name: str, hint: Any) -> _Column:
         return _Column(name, _SQL[bare], "", _same, _same)
     if isinstance(bare, type) and issubclass(bare, Enum):
         kind, members = bare, dict(bare._value2member_map_)
-        return _Column(
-            name, "text", "", _same, lambda v: members[v] if v in members else None if v is None else kind(v)
-        )
+        return _Column(name, "text", "", _same, lambda v: members[v] if v in members else kind(v))
     adapter: TypeAdapter[Any] = TypeAdapter(bare)
-    known = lru_cache(maxsize=256)(adapter.validate_json)
-    immutable = typing.get_origin(bare) is tuple
+    known = lru_cache(maxsize=1024)(adapter.validate_json)
+    kind = typing.get_origin(bare)
 
     def encode(value: Any) -> Any:
         if value == ():
@@ -268,11 +282,14 @@ def _column(name: str, hint: Any) -> _Column:
         return None if value is None and optional else adapter.dump_json(value).decode()
 
     def decode(value: Any) -> Any:
-        if value is None:
-            return None
         if not isinstance(value, str):
             return adapter.validate_json(json.dumps(value))
-        return known(value) if immutable and len(value) <= SHORT else adapter.validate_json(value)
+        if len(value) > SHORT:
+            return adapter.validate_json(value)
+        if kind is tuple:
+            return known(value)
+        # Each row gets a dictionary of its own.
+        return dict(known(value)) if bare == dict[str, int] else adapter.validate_json(value)
 
     return _Column(name, "text", "::jsonb", encode, decode)
 

@@ -92,7 +92,9 @@ def standing(clock: Clock, reached: datetime, calendars: Calendars) -> Standing:
     )
 
 
-def passed(before: Standing, share: float, at: datetime, warn_at: tuple[float, ...]) -> tuple[Standing, Happening | None]:
+def passed(
+    before: Standing, share: float, at: datetime, warn_at: tuple[float, ...]
+) -> tuple[Standing, Happening | None]:
     """How a running clock stands when another share of its target, without a step of escalation, is used up; and what to say.
 
     It is what `standing` and `news` find where nothing but time came, without folding anything. `warn_at` are the shares to
