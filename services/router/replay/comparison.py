@@ -10,11 +10,12 @@ from libs.contracts.envelope import Event
 from libs.contracts.payloads.base import Payload
 from libs.contracts.topics import topic_of_type
 from libs.flow.flow import Flow
+from libs.flow.recording import Recording
 from libs.workspace import Workspace
 from services.router.assignment.flow import flow as assignment_flow
 from services.router.replay.decisions import Decision, decisions
 from services.router.replay.lane import Lane
-from services.router.replay.recording import OUTPUTS, Recording
+from services.router.replay.recording import OUTPUTS, lanes
 from services.router.replay.rows import LaneRows
 from services.router.replay.turn import Made
 
@@ -62,7 +63,7 @@ def compare(
     rows = {of_lane.lane: of_lane for of_lane in begin}
     by_lane = {
         lane: decisions(recording, lane, rows[lane].next_seq if lane in rows else 0)
-        for lane in recording.lanes
+        for lane in lanes(recording)
     }
     total = sum(map(len, by_lane.values()))
     for index, of_lane in by_lane.items():

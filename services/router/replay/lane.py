@@ -16,9 +16,10 @@ from libs.contracts.envelope import EnvelopeError, Event, decode, decode_envelop
 from libs.contracts.payloads.base import Payload
 from libs.flow.batch import handlers_of, utc
 from libs.flow.flow import Flow
+from libs.flow.recording import Recording, RecordingError
 from libs.flow.wire import Incoming
 from services.router.replay.decisions import Decision
-from services.router.replay.recording import INPUTS, Recording, RecordingError
+from services.router.replay.recording import INPUTS
 from services.router.replay.rows import LaneRows
 from services.router.replay.turn import Made, Turning
 

@@ -15,12 +15,12 @@ from libs.contracts.payloads.assignments import AgentChanged, WorkAssigned, Work
 from libs.contracts.payloads.base import Payload
 from libs.contracts.payloads.commands import Heartbeat, SetPresence
 from libs.contracts.vocabulary import Channel, Presence
+from libs.flow.recording import gather
 from libs.workspace import Agent, Pool, Queue, Workspace
 from services.router.replay import __main__ as command
 from services.router.replay.handling import Handling, level_factors, patience
 from services.router.replay.history import Answer, History, Item, Response, history
 from services.router.replay.measures import Measures, busy_shares, jain, measure
-from services.router.replay.recording import gather
 from services.router.replay.what_if import WhatIf
 from tests.unit.router.replay.test_replay import DEMO, demo, pools, workspace
 
@@ -319,4 +319,4 @@ def test_another_policy_gives_a_table_and_a_plot(tmp_path: Path, form: str) -> N
 def test_the_command_says_what_to_do_about_a_folder_that_is_no_recording(tmp_path: Path) -> None:
     code, said = run(str(tmp_path))
     assert code == 2
-    assert "services.router.record" in said
+    assert "make record OUT=FOLDER" in said
