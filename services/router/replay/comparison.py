@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import zip_longest
 
-from libs.contracts.envelope import Event
 from libs.contracts.payloads.base import Payload
 from libs.contracts.topics import topic_of_type
 from libs.flow.flow import Flow
@@ -81,16 +80,25 @@ def compare(
 
 
 def _differences(lane: int, decision: Decision, made: list[Made]) -> list[Difference]:
-    at = decision.decided.at
-    return [
-        Difference(lane, at, event.data if event else None, again.payload if again else None)
-        for event, again in zip_longest(decision.events, made)
-        if not (event and again and _equal(event, again))
-    ]
+    """The version apart: it names the whole file, of which a newer build may know more than was decided by."""
+    found = []
+    for event, again in zip_longest(decision.events, made):
+        payload = again.payload if again else None
+        if event and again:
+            payload = _under(_version(event.data), again.payload)
+            if (event.key, event.data, event.envelope.time) == (again.key, payload, again.at):
+                continue
+        found.append(Difference(lane, decision.decided.at, event.data if event else None, payload))
+    return found
 
 
-def _equal(event: Event[Payload], again: Made) -> bool:
-    return (event.key, event.data, event.envelope.time) == (again.key, again.payload, again.at)
+def _under(version: str, payload: Payload) -> Payload:
+    explanation = getattr(payload, "explanation", None)
+    if explanation is None or explanation.policy_version == version:
+        return payload
+    return payload.model_copy(
+        update={"explanation": explanation.model_copy(update={"policy_version": version})}
+    )
 
 
 def _version(payload: Payload) -> str:
