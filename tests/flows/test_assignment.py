@@ -354,7 +354,7 @@ async def test_a_vips_work_is_raised_as_the_pool_says_and_every_explanation_of_i
     postgres_dsn: str,
 ) -> None:
     pools = {POOL: replace(ASSIGNMENT.pools[POOL], vip_priority=3)}
-    async with harness(postgres_dsn, replace(ASSIGNMENT, pools=ASSIGNMENT.pools | pools)) as h:
+    async with harness(postgres_dsn, replace(ASSIGNMENT, pools=pools)) as h:
         plain = only(await work(h, "1"), WorkQueued).explanation
         assert plain.vip is None
         assert only(await work(h, "2", vip=True), WorkQueued).explanation.vip is True
