@@ -48,11 +48,9 @@ def tell(found: Comparison, console: Console) -> None:
     if len(found.differences) > SHOWN:
         say(f"… and {len(found.differences) - SHOWN} more")
     if found.edge:
-        say(f"{found.edge} clocks differ by what happened just before the end; they are not compared")
+        say(f"Not compared, by what happened just before the end: {found.edge}")
     if found.begun_before:
-        say(
-            f"{found.begun_before} clocks of conversations that were opened before the recording are not compared"
-        )
+        say(f"Not compared, since the conversation was opened before the recording: {found.begun_before}")
     say(
         f"{found.clocks} clocks made again: {len(found.differences)} differences",
         "green" if found.same else "red",

@@ -127,6 +127,18 @@ def test_handle_times_are_those_recorded_and_the_next_begins_when_they_end() -> 
     assert assigned(lived(history, centre(2), centre(2))) == {"1": ("a0", 0), "2": ("a1", 5)}
 
 
+def test_what_raising_vips_would_have_changed_is_seen_in_a_recording_that_was_made_without() -> None:
+    important = handled("3", 6, 60, 20)
+    important = replace(important, request=important.request.model_copy(update={"vip": True}))
+    history = past([handled("1", 0, 0, 40), handled("2", 5, 40, 20), important])
+    plain, pool = centre(), Pool("main", auto_accept=True, vip_priority=2)
+    raised = replace(plain, pools={"main": pool})
+    assert [
+        name for name, _ in sorted(assigned(lived(history, plain, plain)).items(), key=lambda a: a[1][1])
+    ] == ["1", "2", "3"]
+    assert assigned(lived(history, plain, raised)) == {"1": ("a0", 0), "3": ("a0", 40), "2": ("a0", 60)}
+
+
 def test_who_gave_up_leaves_after_the_same_wait_unless_somebody_is_there_before() -> None:
     gone = asked("2", 5, given_up=True, ended_at=BEGIN + 25 * SECOND)
     history = past([handled("1", 0, 0, 40), gone], agents=2)
