@@ -53,7 +53,7 @@ class Lane:
             if records and records[0].offset > self._begin.get(topic, 0):
                 raise RecordingError(
                     f"{topic}/{lane} begins at offset {records[0].offset}: what was waiting or held before is not known. "
-                    "Record from the beginning of the log, or with --rows"
+                    "Record from the beginning of the log, or write `python -m services.router.replay.rows` first"
                 )
         self._taken = dict.fromkeys(INPUTS, 0)
         first = [utc(records[0].timestamp) for records in self._inputs.values() if records]
