@@ -14,13 +14,13 @@ from libs.contracts.payloads.assignments import ReservationOffered, WorkQueued
 from libs.contracts.vocabulary import Presence
 from libs.flow.flow import Performing
 from libs.flow.harness import START, Harness
+from libs.flow.recording import gather
 from libs.workspace import AllocationHook, Pool, Secret, Workspace
 from services.router.assignment.effects import AskHook, AskOutcome, Heard
 from services.router.assignment.flow import flow
 from services.router.replay.__main__ import runs
 from services.router.replay.comparison import compare
 from services.router.replay.history import history
-from services.router.replay.recording import gather
 from services.router.replay.rows import from_json, read_rows, to_json
 from tests.flows.test_assignment import (
     ASSIGNMENT,
@@ -232,7 +232,9 @@ async def test_a_replay_decides_by_recorded_answers_and_asks_nobody(postgres_dsn
     async with harness(postgres_dsn, crm, STEADY) as h:
         await available(h, "ayu", "budi")
         await live(h, Random(seed), 75)
-        rows, before = from_json(to_json(await read_rows(h.database))), len(h.emitted)
+        async with h.database.connection() as connection:
+            rows = from_json(to_json(await read_rows(connection)))
+        before = len(h.emitted)
         await live(h, Random(seed + 1000), 75)
         asked = len(crm.asked)
         recording = gather(h.logs())

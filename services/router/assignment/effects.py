@@ -77,6 +77,7 @@ class Question(Value):
     queue: str
     channel: Channel
     priority: int
+    vip: bool
     units: int
     skills: dict[str, int]
     preferred_skills: dict[str, int]
@@ -103,6 +104,7 @@ def ask_of(asked: made.Ask, policy_version: str) -> AskHook:
         queue=item.queue,
         channel=item.channel,
         priority=item.priority,
+        vip=item.vip,
         units=item.units,
         skills=item.skills,
         preferred_skills=item.preferred_skills or {},

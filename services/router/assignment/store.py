@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from libs.flow.store import Log, Reader, Store, Table, no_collection
+from libs.flow.store import Log, Session, Store, Table, no_collection
 from services.router.assignment.domain.agents import AgentState
 from services.router.assignment.domain.engine import Engine
 from services.router.assignment.domain.learning import Cell
@@ -39,7 +39,7 @@ class AssignmentStore(Store):
         self.learned = Table("learned", Cell, key=["pool", "kind", "name"], group="pool")
         self.tables = (self.work_items, self.agents, self.decisions, self.learned)
 
-    async def open(self, db: Reader) -> None:
+    async def open(self, db: Session) -> None:
         await self.work_items.load_all(db, "lane = $1", self.lane)
         await self.agents.load_all(db, "lane = $1", self.lane)
         await self.learned.load_all(db, "lane = $1", self.lane)

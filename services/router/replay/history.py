@@ -26,8 +26,9 @@ from libs.contracts.payloads.assignments import (
 from libs.contracts.payloads.base import Payload
 from libs.contracts.payloads.commands import CompleteWork, Heartbeat, SetPresence
 from libs.contracts.vocabulary import Presence
+from libs.flow.recording import Recording
 from services.router.replay.answers import recorded
-from services.router.replay.recording import INPUTS, OUTPUTS, Recording
+from services.router.replay.recording import INPUTS, OUTPUTS
 
 EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 

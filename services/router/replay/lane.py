@@ -16,11 +16,12 @@ from libs.contracts.envelope import EnvelopeError, Event, decode, decode_envelop
 from libs.contracts.payloads.base import Payload
 from libs.flow.batch import handlers_of, utc
 from libs.flow.flow import Flow
+from libs.flow.recording import Recording, RecordingError
 from libs.flow.wire import Incoming
 from services.router.assignment.effects import AskHook, Heard
 from services.router.replay.answers import answered
 from services.router.replay.decisions import Decision
-from services.router.replay.recording import INPUTS, Recording, RecordingError
+from services.router.replay.recording import INPUTS
 from services.router.replay.rows import LaneRows
 from services.router.replay.turn import Made, Turning
 
@@ -64,7 +65,7 @@ class Lane:
             if records and records[0].offset > self._begin.get(topic, 0):
                 raise RecordingError(
                     f"{topic}/{lane} begins at offset {records[0].offset}: what was waiting or held before is not known. "
-                    "Record from the beginning of the log, or with --rows"
+                    "Record from the beginning of the log, or write `python -m services.router.replay.rows` first"
                 )
         self._taken = dict.fromkeys(INPUTS, 0)
         first = [utc(records[0].timestamp) for records in self._inputs.values() if records]
@@ -102,6 +103,7 @@ class Lane:
             self._begin_anew(reads, last, decision)
         self._opened, self._fired = target.opened, target.timers
         made, turn.made = turn.made, []
+        turn.asked.clear()
         return made
 
     def _answer(self, decision: Decision) -> Answered | None:

@@ -5,13 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from libs.contracts.vocabulary import Metric
+from libs.contracts.vocabulary import VIP, Metric
 from services.sla.domain.clock import WHOLE, Clock, State
 from services.sla.domain.conversation import Conversation, fold
 from services.sla.domain.definition import Definition, Offset, Span
 from services.sla.domain.facts import Fact, Kind
 from services.sla.domain.hours import OpenHours
-from services.sla.domain.policy import ON_HOLD, VIP, WAITING_FOR_CUSTOMER, Policy, Step, ruling
+from services.sla.domain.policy import ON_HOLD, WAITING_FOR_CUSTOMER, Policy, Step, ruling
 from services.sla.domain.standing import Happened, Happening, Standing, news, standing
 from tests.unit.sla.test_conversation import ALL_HOURS, FIRST, NEXT, NINE, SOLVED, minute
 
@@ -251,6 +251,15 @@ def test_new_terms_do_not_move_a_breach_that_has_happened() -> None:
         Happened.BREACHED,
         Happened.MET,
     ]
+
+
+def test_a_raised_priority_stays_through_a_snooze_and_a_transfer_within_the_queue() -> None:
+    policy = replace(PLAIN, by_priority=((FIRST, ((5, 8 * MINUTE),)),))
+    story = Story(policy).add(Kind.PRIORITISED, 3, priority=7)
+    story.add(Kind.TRANSFERRED, 4, queue="general", policies=(policy,), priority=0)
+    assert story.one().due_at(ALL_HOURS) == minute(8)
+    story.add(Kind.SNOOZED, 5).add(Kind.REOPENED, 6, queue="general", policies=(policy,), priority=0)
+    assert story.one().changes == (minute(3),)
 
 
 def test_a_change_of_priority_takes_its_target_and_keeps_the_time_used_up() -> None:

@@ -104,6 +104,9 @@ class WorkItem:
     """How many of its queue's relaxations hold."""
     preferred_skills: dict[str, int] | None = None
     """Skills with levels that come before the pick's order, and are not insisted on."""
+    vip: bool = False
+    raised: int = 0
+    """Levels of its priority that it has for being a VIP's."""
     declined: dict[str, datetime] | None = None
     """Agent -> when they turned it down; an entry goes when the decline memory lapses."""
     hook_until: datetime | None = None
@@ -140,4 +143,6 @@ class WorkItem:
 
     def not_for(self, agent_id: str) -> bool:
         """Whether this one item, whatever the agent's skills and room, must not go to the agent now."""
-        return self.barred_for(agent_id) or agent_id == self.agent_id or self.offer_to(agent_id) is not None
+        if self.barred_for(agent_id) or agent_id == self.agent_id:
+            return True
+        return bool(self.reservations) and self.offer_to(agent_id) is not None

@@ -106,6 +106,7 @@ async def test_it_is_told_all_that_is_known_of_the_work_and_of_who_could_take_it
         "queue": "billing",
         "channel": "whatsapp",
         "priority": 3,
+        "vip": False,
         "units": 1,
         "skills": {"refund": 2},
         "preferred_skills": {},
