@@ -18,7 +18,7 @@ from libs.flow.copying import copy
 from libs.flow.database import Database, DatabaseAway
 from libs.timesource import SystemTime
 from libs.workspace.durations import parse_duration
-from services.router.replay.recording import INPUTS, OUTPUTS, WORKSPACE, Writer
+from services.router.replay.recording import TOPICS, WORKSPACE, Writer
 from services.router.replay.rows import ROWS, LaneRows, read_rows, to_json
 
 console = Console()
@@ -38,7 +38,7 @@ def main(
         str, typer.Option(envvar="SAMBUNG_POSTGRES", help="the router's database, for --rows")
     ] = "",
 ) -> None:
-    """Write `work`, `agent-commands`, `assignments` and `agents` into a folder, with the workspace that decided.
+    """Write `work`, `agent-commands`, `lending`, `assignments` and `agents` into a folder, with the workspace that decided.
 
     With --rows everything that is decided from now on can be made again, also where the topics begin in the middle.
     """
@@ -84,7 +84,7 @@ async def _record(kafka: str, writer: Writer, seconds: float) -> None:
         task = progress.add_task("records", total=None)
         await copy(
             kafka,
-            (*INPUTS, *OUTPUTS),
+            TOPICS,
             writer.take,
             ending=lambda: time.monotonic() >= until,
             advance=lambda done, total: progress.update(task, completed=done, total=total),

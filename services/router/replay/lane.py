@@ -18,7 +18,7 @@ from libs.flow.batch import handlers_of, utc
 from libs.flow.flow import Flow
 from libs.flow.wire import Incoming
 from services.router.replay.decisions import Decision
-from services.router.replay.recording import INPUTS, Recording, RecordingError
+from services.router.replay.recording import READ, Recording, RecordingError
 from services.router.replay.rows import LaneRows
 from services.router.replay.turn import Made, Turning
 
@@ -46,7 +46,7 @@ class Lane:
         self._handlers = handlers_of(flow)
         self._inputs = {
             topic: tuple(r for r in recording.of(topic, lane) if r.offset >= self._begin.get(topic, 0))
-            for topic in INPUTS
+            for topic in READ
         }
         for topic, records in self._inputs.items():
             if records and records[0].offset > self._begin.get(topic, 0):
@@ -54,7 +54,7 @@ class Lane:
                     f"{topic}/{lane} begins at offset {records[0].offset}: what was waiting or held before is not known. "
                     "Record from the beginning of the log, or with --rows"
                 )
-        self._taken = dict.fromkeys(INPUTS, 0)
+        self._taken = dict.fromkeys(READ, 0)
         first = [utc(records[0].timestamp) for records in self._inputs.values() if records]
         self._turn = Turning(flow, lane, min(first)) if first else None
         self._opened: str | None = None if rows is not None else ""
@@ -62,9 +62,7 @@ class Lane:
         self._seen: set[str] = set()
         self._marks: dict[tuple[str, str], int] = {}
         if rows is not None:
-            self._seen = {
-                name for topic in INPUTS for name in self._handled_before(recording.of(topic, lane))
-            }
+            self._seen = {name for topic in READ for name in self._handled_before(recording.of(topic, lane))}
             self._marks = {(topic, source): sequence for topic, source, sequence in rows.watermarks}
             self._turn = self._turn or Turning(flow, lane, EARLIEST)
             self._turn.adopt(rows)
@@ -77,7 +75,7 @@ class Lane:
     def again(self, decision: Decision) -> list[Made]:
         """What the flow emits from after the last decision up to and with this one."""
         turn, target = self._turning(), decision.decided
-        pending = {topic: self._until(topic, target.read.get(topic, 0)) for topic in INPUTS}
+        pending = {topic: self._until(topic, target.read.get(topic, 0)) for topic in READ}
         last = next((p.pop() for p in pending.values() if p and p[-1].name == decision.cause), None)
         reads = list(merge(*pending.values(), key=lambda r: r.came))
         if self._opened in ("", target.opened):
@@ -135,7 +133,7 @@ class Lane:
         if self._turn is None:
             raise RecordingError(
                 f"lane {self.index} decided something, but nothing that it read was recorded: record "
-                f"{' and '.join(INPUTS)} too"
+                f"{' and '.join(READ)} too"
             )
         return self._turn
 

@@ -1,6 +1,6 @@
 """This file is the form of a recording: a folder with a file of JSON lines for each topic, and the workspace.
 
-    work.jsonl.gz, agent-commands.jsonl.gz, assignments.jsonl.gz, agents.jsonl.gz, workspace.yaml
+    work.jsonl.gz, agent-commands.jsonl.gz, lending.jsonl.gz, assignments.jsonl.gz, agents.jsonl.gz, workspace.yaml
 
 A line is one record as it lay on the log: partition, offset, time (ms since 1970), key, headers, value.
 """
@@ -17,6 +17,10 @@ from libs.flow.wire import Incoming
 
 INPUTS = ("work", "agent-commands")
 OUTPUTS = ("assignments", "agents")
+BETWEEN = "lending"
+"""What pools say to each other: decided in one lane, read in another."""
+READ, WRITTEN = (*INPUTS, BETWEEN), (*OUTPUTS, BETWEEN)
+TOPICS = (*INPUTS, *OUTPUTS, BETWEEN)
 NEEDED = ("work", "agent-commands", "assignments")
 WORKSPACE = "workspace.yaml"
 SUFFIX = ".jsonl.gz"
@@ -42,7 +46,7 @@ class Recording:
     @property
     def lanes(self) -> list[int]:
         """Partitions of which an input was recorded."""
-        return sorted({lane for topic in INPUTS for lane in self.topics.get(topic, {})})
+        return sorted({lane for topic in READ for lane in self.topics.get(topic, {})})
 
     def __len__(self) -> int:
         return sum(len(records) for lanes in self.topics.values() for records in lanes.values())
@@ -77,7 +81,7 @@ def read(path: Path) -> Recording:
             f"{folder} has no {', '.join(topic + SUFFIX for topic in missing)}: record these topics with "
             "`python -m services.router.record --out FOLDER`"
         )
-    files = [folder / f"{topic}{SUFFIX}" for topic in (*INPUTS, *OUTPUTS)]
+    files = [folder / f"{topic}{SUFFIX}" for topic in TOPICS]
     return gather(record for file in files if file.is_file() for record in _lines(file))
 
 
@@ -132,7 +136,7 @@ class Writer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._files: dict[str, TextIO] = {}
-        self.counts: dict[str, int] = dict.fromkeys((*INPUTS, *OUTPUTS), 0)
+        self.counts: dict[str, int] = dict.fromkeys(TOPICS, 0)
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)

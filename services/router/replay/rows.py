@@ -43,6 +43,7 @@ async def read_rows(db: Reader) -> tuple[LaneRows, ...]:
         where = "where flow = $1 and lane = $2"
         store = AssignmentStore(lane, _no_policy)
         await store.work_items.load_all(db, "lane = $1", lane)
+        await store.foreign.load_all(db, "lane = $1", lane)
         await store.agents.load_all(db, "lane = $1", lane)
         timers = await db.fetch(
             f"select id, key, due, name, body, cause from timer {where} order by due, id", *place
@@ -56,7 +57,7 @@ async def read_rows(db: Reader) -> tuple[LaneRows, ...]:
                     map(tuple, await db.fetch(f"select topic, source, seq from watermark {where}", *place))
                 ),
                 tuple(TimerRow(*row) for row in timers),
-                tuple(store.work_items),
+                (*store.work_items, *store.foreign),
                 tuple(store.agents),
             )
         )

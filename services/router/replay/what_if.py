@@ -31,6 +31,7 @@ from libs.contracts.payloads.commands import (
     Heartbeat,
     SetPresence,
 )
+from libs.contracts.payloads.lending import LendingEvent
 from libs.contracts.topics import topic_of_type
 from libs.contracts.vocabulary import Presence
 from libs.flow.batch import handlers_of
@@ -130,6 +131,8 @@ class WhatIf:
 
     def _follow(self, fact: Payload) -> None:
         match fact:
+            case LendingEvent():
+                self._schedule(self._turn.now, fact.pool, fact)
             case ReservationOffered():
                 self._answer(fact)
             case WorkAssigned():
@@ -172,7 +175,7 @@ class WhatIf:
         ends_at = assigned.occurred_at + self._handling.time(item, assigned.agent_id, self._workspace)
         wrap_up = item.withdraw.wrap_up if item.withdraw is not None else False
         reason = item.withdraw.reason if item.withdraw is not None else "resolved"
-        self._schedule(ends_at, assigned.pool, _withdrawal(item, ends_at, reason, wrap_up=wrap_up))
+        self._schedule(ends_at, item.request.pool, _withdrawal(item, ends_at, reason, wrap_up=wrap_up))
 
     # -- the course of time -------------------------------------------------------------------------------------------
 
