@@ -68,7 +68,7 @@ class WorkGranted(LoanEvent):
 
 
 class WorkRecalled(LendingEvent):
-    """The work may not be claimed any more: it was taken, given up, or granted to a third pool."""
+    """The work may not be claimed any more: it was taken, given up, granted to a third pool, or has ended."""
 
     type = "work.recalled.v1"
     number: int

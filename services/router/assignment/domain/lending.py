@@ -7,7 +7,7 @@
   │ away ── granted ──────────────────────▶ offered or assigned: its own to decide about
   │ │ └──── passed on: wishes, called back ▶ │ │
   │ ◀──────────────────────── returned ──────┘ │ nobody there takes it any more
-  (gone) ◀──────────────────── settled ────────┘ it has ended
+  (gone) ◀──────────────────── settled ────────┘ it has ended; answered by recalled
 
 At any time one pool decides about an item. Messages from one pool to another arrive in their order, once each: a claim
 that the home pool reads is of the loan that stands, or of one that it has recalled since, and then there is nothing to answer.
@@ -18,7 +18,7 @@ from typing import assert_never
 
 from libs.contracts.vocabulary import WorkState
 from services.router.assignment.domain import loans, requests
-from services.router.assignment.domain.decisions import Granted, PassedOn
+from services.router.assignment.domain.decisions import Granted, PassedOn, Recalled
 from services.router.assignment.domain.inputs import (
     CallBack,
     Claim,
@@ -135,10 +135,12 @@ def _there(step: Step, agent_id: str) -> bool:
 
 
 def settled(step: Step, asked: Settle) -> None:
+    """Nothing more is passed on. That is said, for who reads the log must know when: what conversations ask comes another way."""
     item = step.book.items.get(asked.work_item_id)
     if item is None or item.away != asked.by:
         step.ignore("not_away")
         return
+    step.decisions.append(Recalled(item, asked.by, step.now, item.version))
     loans.drop(step, item)
 
 

@@ -43,7 +43,7 @@ def tell(step: "Step") -> None:
         if known is None or known.home is not None:
             continue
         had, wanted = known.lent or {}, joined(step.policy, item) if item is not None else ()
-        for pool, number in had.items():
+        for pool, number in sorted(had.items()):  # a row that was read again has its keys in another order
             if pool not in wanted:
                 step.decisions.append(Recalled(known, pool, step.now, number))
         if item is None or not (had or wanted):

@@ -41,11 +41,12 @@ START = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
 
-HOME, OTHER, THIRD = "billing", "sales", "care"
+HOME, OTHER, THIRD = "billing", "sales", "phone"
+"""Billing and phone are pools of one lane."""
 
 
 def workspace(**pool: Any) -> Workspace:
-    """Billing is joined by sales after a minute, and by care after two; sales by billing after a minute."""
+    """Billing is joined by sales after a minute, and by phone after two; sales by billing after a minute."""
     steps = (Relaxation(MINUTE, {"refund": 1}, pools=(OTHER,)), Relaxation(2 * MINUTE, pools=(THIRD,)))
     values: dict[str, Any] = {"presence_lease": DAY, "missed": "stay", **pool}
     return Workspace(
