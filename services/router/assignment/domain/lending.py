@@ -189,7 +189,7 @@ def granted(step: Step, asked: Grant) -> None:
 
 def recalled(step: Step, asked: Recall) -> None:
     guest = step.book.items.get(asked.work_item_id)
-    if guest is None or not guest.loan or guest.loan > asked.number:
+    if guest is None or guest.loan != asked.number:
         step.ignore("no_guest")
         return
     _forget(step, guest)

@@ -299,6 +299,16 @@ def test_a_grant_finds_another_when_the_claiming_agent_has_left(pools: Pools) ->
     assert only(settle(pools), ReservationOffered).agent_id == "dewi"
 
 
+def test_a_grant_does_not_go_past_the_capacity_of_an_agent_who_was_forced_meanwhile(pools: Pools) -> None:
+    pools.waits("wki_1")
+    pools.request("wki_2", "orders")
+    pools.force("wki_2", "citra", OTHER)
+    assert pools.load("citra") == 2
+    settle(pools)
+    assert pools.load("citra") == 1
+    assert pools.where("wki_1") == (HOME, "queued", None)
+
+
 def test_an_agent_cannot_accept_what_is_only_claimed(pools: Pools) -> None:
     pools.waits("wki_1")
     guest = pools.item("wki_1", OTHER)
