@@ -41,7 +41,7 @@ def _clock() -> int:
 
 
 def built(drawn: Drawn) -> Engine:
-    engine = Engine(drawn.policy, 0, drawn.items, drawn.agents)
+    engine = Engine(drawn.policy, 0, drawn.items, drawn.agents, drawn.cells)
     engine.apply(Heartbeat(drawn.busy[0]), at=NOW, now=NOW)
     engine.take_changes()
     return engine

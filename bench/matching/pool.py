@@ -1,9 +1,10 @@
 """This file draws a pool that is larger than any known: its agents, who of them is free, and what waits.
 
 Half of the skills are short of agents: everybody who has one is busy, and all that waits asks for one of them. In the
-other half most work finds somebody at once.
+other half most work finds somebody at once. For a pick by fit, handle times have been learned.
 """
 
+import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from datetime import UTC, datetime, timedelta
 
 from libs.contracts.vocabulary import Channel, Presence, WorkState
 from services.router.assignment.domain.agents import AgentState
+from services.router.assignment.domain.learning import HANDLING, PERIOD, Cell
 from services.router.assignment.domain.policy import AgentSpec, Policy
+from services.router.assignment.domain.strategies import PICKS
 from services.router.assignment.domain.work import WorkItem
 
 NOW = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -38,7 +41,7 @@ def skill(number: int) -> str:
 
 
 class Drawn:
-    """One pool, by seed: `policy`, `agents` and `items`, as rows of a router that has just lost its process."""
+    """One pool, by seed: `policy`, `agents`, `items` and `cells`, as rows of a router that has just lost its process."""
 
     def __init__(self, size: Size, order: str, pick: str, seed: int = 1) -> None:
         self.size, self._dice = size, random.Random(seed)
@@ -49,6 +52,7 @@ class Drawn:
         self.free = [a.agent_id for a in specs if not self._short(a) and self._dice.random() < size.idle]
         self.agents = [self._state(spec) for spec in specs]
         self.items = [*self._held(specs), *self._waiting()]
+        self.cells = self._learned() if PICKS[pick].by_fit else []
         self.busy = [spec.agent_id for spec in specs if self._short(spec)]
 
     def arrival(self, number: int) -> WorkItem:
@@ -63,6 +67,15 @@ class Drawn:
         some = self._dice.sample(among, self._dice.randint(*SKILLS_OF_AN_AGENT))
         levels = {skill(s): self._dice.randint(1, 5) for s in some}
         return AgentSpec(f"agt_{number:05d}", levels, frozenset({QUEUE}), CAPACITY)
+
+    def _learned(self) -> list[Cell]:
+        """Two hundred finished items by skill and level, each level six per cent faster than the one below."""
+        period = int(NOW.timestamp() // PERIOD.total_seconds())
+        return [
+            Cell(POOL, HANDLING, f"{skill(s)}:{level}", 0, period, past_n=200.0, past_total=200.0 * (math.log(300) - 0.06 * level))
+            for s in range(self.size.skills)
+            for level in range(1, 6)
+        ]  # fmt: skip
 
     def _short(self, spec: AgentSpec) -> bool:
         return min(spec.skills) < skill(self.size.skills // 2)

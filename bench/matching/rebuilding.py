@@ -25,6 +25,7 @@ async def fill(dsn: str, drawn: Drawn) -> None:
         await connection.execute("set search_path to router; truncate work_item, agent_state, learned")
         await _copy(connection, "work_item", drawn.items)
         await _copy(connection, "agent_state", drawn.agents)
+        await _copy(connection, "learned", drawn.cells)
         await connection.execute("analyze")
     finally:
         await connection.close()

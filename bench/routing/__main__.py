@@ -16,7 +16,6 @@ from bench.routing import queueing, reference
 from bench.routing.baselines import BASELINES
 from bench.routing.campaign import Day, Run, campaign, days, parse_world, spread
 from bench.routing.catalogue import NAMES
-from bench.routing.erlang import Steady
 from bench.routing.report import report, report_lines
 
 WORLDS = "S1,S1-flat,S2,S2-flat"
@@ -61,7 +60,7 @@ def compare(
 @app.command()
 def check(
     seeds: Seeds = "1-30",
-    replications: Annotated[int, typer.Option(help="of each queue with a closed form")] = 200,
+    replications: Annotated[int, typer.Option(help="of each queue with a closed form")] = 480,
     conversations: Annotated[int, typer.Option(help="of a replication")] = 20_000,
     processes: Processes = CORES,
     expected: Annotated[Path, typer.Option(help="folder of the published figures")] = reference.FOLDER,
@@ -73,10 +72,10 @@ def check(
         console.print(line, style="red")
     lines = [(name, conversations, seed) for name in queueing.LINES for seed in range(replications)]
     with _progress("queues", len(lines)) as advance:
-        found = dict[str, list[Steady]]()
-        for (name, _, _), steady in spread(_live_line, lines, processes, advance):
-            found.setdefault(name, []).append(steady)
-    findings = [f for name, steadies in found.items() for f in queueing.findings(name, steadies)]
+        found = dict[str, list[queueing.Replication]]()
+        for (name, _, _), replication in spread(_live_line, lines, processes, advance):
+            found.setdefault(name, []).append(replication)
+    findings = [f for name, of in found.items() for f in queueing.findings(name, of)]
     if (findings and not report_lines(findings, console)) or wrong:
         raise typer.Exit(1)
 
@@ -106,7 +105,7 @@ def _check_scores(seeds: list[int], processes: int, folder: Path) -> list[str]:
     return wrong
 
 
-def _live_line(of: tuple[str, int, int]) -> Steady:
+def _live_line(of: tuple[str, int, int]) -> queueing.Replication:
     name, conversations, seed = of
     return queueing.live(queueing.LINES[name], conversations, seed)
 

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from libs.flow.flow import Fired, Flow, Turn
-from libs.flow.store import Reader, Store
+from libs.flow.store import Session, Store
 from libs.service.process import App, Runtime, run
 from services.sla.flow import build
 from services.sla.settings import Settings
@@ -55,7 +55,7 @@ class Stopwatch:
         store = make(lane)
         opening = store.open
 
-        async def opened(db: Reader) -> None:
+        async def opened(db: Session) -> None:
             # The kernel opens the store when it has read the lane's own rows.
             await opening(db)
             if "first firing handled" not in self.steps:

@@ -101,7 +101,7 @@ def encode_headers(envelope: Envelope) -> list[tuple[str, bytes]]:
         ("traceparent", envelope.traceparent),
         ("ce_decided", envelope.decided),
     )
-    headers.extend((name, value.encode()) for name, value in optional if value)
+    headers += [(name, value.encode()) for name, value in optional if value]
     if envelope.recorded_at is not None:
         headers.append(("ce_recordedtime", _rfc3339(envelope.recorded_at)))
     if envelope.sequence:
@@ -165,7 +165,7 @@ def decode(key: bytes | None, value: bytes | None, headers: Iterable[tuple[str, 
 
 
 def _rfc3339(at: datetime) -> bytes:
-    return at.astimezone(UTC).isoformat().encode()
+    return (at if at.tzinfo is UTC else at.astimezone(UTC)).isoformat().encode()
 
 
 def _parse(raw: bytes) -> datetime:

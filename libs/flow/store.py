@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import TypeAdapter
@@ -23,6 +25,14 @@ class Reader(Protocol):
     async def fetch(self, sql: str, *args: Any) -> list[Any]:
         """Rows, each readable by position and by column name."""
         ...
+
+
+class Session(Reader, Protocol):
+    """A connection of its own, for reading much."""
+
+    def transaction(self) -> Any: ...
+
+    def cursor(self, sql: str, *args: Any) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +59,7 @@ class Store:
         self.lane = lane
         self.tables: tuple[Table[Any] | Log[Any], ...] = ()
 
-    async def open(self, db: Reader) -> None:
+    async def open(self, db: Session) -> None:
         """Load what the lane keeps in memory all the time. The default keeps nothing."""
 
     async def load(self, db: Reader, items: Sequence[Any]) -> None:
@@ -92,7 +102,7 @@ class Table(Generic[R]):
         self._select = f'select {names} from "{name}" where "{group}" = any($1::text[]){condition}'
         self._upsert = _upsert(name, self._columns, self.key)
         self._delete = _delete(name, self._columns, self.key)
-        self._key_of: Callable[[R], tuple[Any, ...]] = lambda r: tuple(getattr(r, k) for k in self.key)
+        self._key_of, self._group_of = _key(self.key), attrgetter(group)
 
     async def load(self, db: Reader, groups: Iterable[str]) -> None:
         """Bring these groups into memory; one query for all that are not there yet."""
@@ -108,14 +118,19 @@ class Table(Generic[R]):
 
     def adopt(self, row: R) -> None:
         """Take over a row that was read from the database; makes its group loaded."""
-        self._groups.setdefault(getattr(row, self.group), {})[self._key_of(row)] = row
+        self._groups.setdefault(self._group_of(row), {})[self._key_of(row)] = row
 
-    async def load_all(self, db: Reader, condition: str, *args: Any) -> None:
-        """Bring all rows that meet an SQL condition into memory; for stores that keep everything."""
-        records = await db.fetch(f"{self._select.partition(' where ')[0]} where {condition}", *args)
-        with no_collection():
-            for record in records:
-                self.adopt(self._decode(record))
+    async def load_all(self, db: Session, condition: str, *args: Any) -> None:
+        """Bring all rows that meet an SQL condition into memory; for stores that keep everything.
+
+        In portions: no number of rows takes longer than one statement may, or keeps other lanes waiting.
+        """
+        async with db.transaction():
+            cursor = await db.cursor(f"{self._select.partition(' where ')[0]} where {condition}", *args)
+            with no_collection():
+                while records := await cursor.fetch(PORTION):
+                    for record in records:
+                        self.adopt(self._decode(record))
 
     def has(self, group: str) -> bool:
         return group in self._groups
@@ -136,13 +151,13 @@ class Table(Generic[R]):
     def put(self, row: R) -> None:
         """Insert or replace."""
         key = self._key_of(row)
-        self._groups.setdefault(getattr(row, self.group), {})[key] = row
+        self._groups.setdefault(self._group_of(row), {})[key] = row
         self._deleted.pop(key, None)
         self._changed[key] = row
 
     def delete(self, row: R) -> None:
         key = self._key_of(row)
-        self._groups.get(getattr(row, self.group), {}).pop(key, None)
+        self._groups.get(self._group_of(row), {}).pop(key, None)
         self._changed.pop(key, None)
         self._deleted[key] = row
 
@@ -169,7 +184,8 @@ class Table(Generic[R]):
     def _decode(self, record: Any) -> R:
         values = list(record)
         for place, decode in self._decoders:
-            values[place] = decode(values[place])
+            if (value := values[place]) is not None:
+                values[place] = decode(value)
         return self.row(*values)
 
 
@@ -190,7 +206,7 @@ class Log(Generic[R]):
 
     def __init__(self, name: str, row: type[R], *, key: Sequence[str]) -> None:
         self.name, self._columns, self._rows = name, _columns(row), dict[tuple[Any, ...], R]()
-        self._key_of: Callable[[R], tuple[Any, ...]] = lambda r: tuple(getattr(r, k) for k in key)
+        self._key_of = _key(tuple(key))
         self._insert = _upsert(name, self._columns, tuple(key), update=False)
 
     def add(self, row: R) -> None:
@@ -227,8 +243,19 @@ _SQL: dict[type, str] = {
 }
 
 
+PORTION = 2_000
+"""Rows that are read at once where all are read."""
+SHORT = 64
+"""Characters of JSON up to which it is kept with its value: many rows say the same few, such as [] and {"billing": 2}."""
+
+
 def _same(value: Any) -> Any:
     return value
+
+
+def _key(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    get = attrgetter(*names)
+    return get if len(names) > 1 else lambda row: (get(row),)
 
 
 def _columns(row: type[Any]) -> tuple[_Column, ...]:
@@ -244,22 +271,25 @@ def _column(name: str, hint: Any) -> _Column:
         return _Column(name, _SQL[bare], "", _same, _same)
     if isinstance(bare, type) and issubclass(bare, Enum):
         kind, members = bare, dict(bare._value2member_map_)
-        return _Column(
-            name, "text", "", _same, lambda v: members[v] if v in members else None if v is None else kind(v)
-        )
+        return _Column(name, "text", "", _same, lambda v: members[v] if v in members else kind(v))
     adapter: TypeAdapter[Any] = TypeAdapter(bare)
+    known = lru_cache(maxsize=1024)(adapter.validate_json)
+    kind = typing.get_origin(bare)
 
     def encode(value: Any) -> Any:
+        if value == ():
+            return "[]"
         return None if value is None and optional else adapter.dump_json(value).decode()
 
     def decode(value: Any) -> Any:
-        if value is None:
-            return None
-        return (
-            adapter.validate_json(value)
-            if isinstance(value, str)
-            else adapter.validate_json(json.dumps(value))
-        )
+        if not isinstance(value, str):
+            return adapter.validate_json(json.dumps(value))
+        if len(value) > SHORT:
+            return adapter.validate_json(value)
+        if kind is tuple:
+            return known(value)
+        # Each row gets a dictionary of its own.
+        return dict(known(value)) if bare == dict[str, int] else adapter.validate_json(value)
 
     return _Column(name, "text", "::jsonb", encode, decode)
 
@@ -273,7 +303,11 @@ def _optional(hint: Any) -> tuple[bool, Any]:
 
 
 def _arrays(columns: Sequence[_Column], rows: list[Any]) -> tuple[list[Any], ...]:
-    return tuple([c.encode(getattr(r, c.name)) for r in rows] for c in columns)
+    found: list[list[Any]] = []
+    for column in columns:
+        values = list(map(attrgetter(column.name), rows))
+        found.append(values if column.encode is _same else list(map(column.encode, values)))
+    return tuple(found)
 
 
 def _unnest(columns: Sequence[_Column]) -> str:

@@ -4,6 +4,7 @@ facts, reached ─▶ fold ─▶ clocks ─▶ compared with the rows last anno
 """
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from libs.contracts.ids import ConversationId, clock_id
@@ -30,6 +31,7 @@ from services.sla.domain.standing import (
     Standing,
     alarms,
     news,
+    passed,
     standing,
     superseded,
 )
@@ -45,6 +47,18 @@ class ClockDue(Timer):
     share: float
     metric: str = ""
     policy: str = ""
+    clock_id: str = ""
+    escalates: bool = True
+    """Whether a step of escalation belongs to the share; what else is due of it can be told from the clock's row alone."""
+
+
+def announce_share(turn: Turn[SlaStore], row: ClockRow, share: float, at: datetime) -> None:
+    """Say that another share of a clock's target, without a step of escalation, was used up."""
+    after, happening = passed(row.standing, share, at, row.warn_at)
+    if happening is None:
+        return
+    put = replace(row, warned=after.warned, breached=after.breached, marks=after.marks)
+    turn.store.clocks.put(_say(turn, put, happening))
 
 
 def fold_and_announce(turn: Turn[SlaStore], row: ConversationRow) -> None:
@@ -112,9 +126,15 @@ def _set_timers(
     ran = before is not None and before.state is State.RUNNING
     stays = ran and before is not None and _runs(before.standing) == _runs(after)
     if not stays:
+        steps = {share for share, _ in clock.numbered(len(after.changes)).steps}
         for share, due in wanted.items():
             timer = ClockDue(
-                conversation_id=row.conversation_id, share=share, metric=row.metric, policy=row.policy
+                conversation_id=row.conversation_id,
+                share=share,
+                metric=row.metric,
+                policy=row.policy,
+                clock_id=row.clock_id,
+                escalates=share in steps,
             )
             turn.set_timer(timer, id=_timer(row, share), key=row.contact_point_id, due=due)
     if ran and before is not None:

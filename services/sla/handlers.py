@@ -1,6 +1,7 @@
 """This file hears what happened to a conversation and adds it to what its clocks are computed from."""
 
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from libs.contracts.vocabulary import Metric
 from libs.flow.flow import Drop, Fired, Outcome, Turn
 from libs.workspace import Workspace
 from services.sla import metrics
-from services.sla.announcing import fold_and_announce
+from services.sla.announcing import announce_share, fold_and_announce
 from services.sla.domain.clock import WHOLE
 from services.sla.domain.conversation import Conversation, Phase
 from services.sla.domain.facts import Fact, Kind
@@ -67,21 +68,33 @@ class Handlers:
         return None
 
     def on_clock_due(self, turn: Turn[SlaStore], fired: Fired[Any]) -> Outcome | None:
-        conversation = fired.timer.conversation_id
-        row = turn.store.conversations.get(conversation, conversation)
+        """Where nothing but time came, the clock's own row says all; a step of escalation stands in the conversation's terms."""
+        timer = fired.timer
+        late = max(0.0, (turn.now - fired.due_at).total_seconds())
+        what = "deadline" if timer.share == WHOLE else "warning" if timer.share < WHOLE else "escalation"
+        turn.store.count(partial(metrics.FIRED_LATE.labels(what, timer.metric, timer.policy).observe, late))
+        if not timer.escalates:
+            clock = turn.store.clocks.get(timer.conversation_id, timer.clock_id)
+            if clock is None:
+                return Drop("unknown_clock")
+            announce_share(turn, clock, timer.share, fired.due_at)
+            return None
+        row = turn.store.conversations.get(timer.conversation_id, timer.conversation_id)
         if row is None:
             return Drop("unknown_conversation")
-        late = max(0.0, (turn.now - fired.due_at).total_seconds())
-        share, metric, policy = fired.timer.share, fired.timer.metric, fired.timer.policy
-        what = "deadline" if share == WHOLE else "warning" if share < WHOLE else "escalation"
-        turn.store.count(partial(metrics.FIRED_LATE.labels(what, metric, policy).observe, late))
         if fired.due_at > row.reached:
-            fold_and_announce(turn, replace(row, reached=fired.due_at))
+            fold_and_announce(turn, _at(turn, row, fired.due_at))
         return None
 
 
 def _add(turn: Turn[SlaStore], row: ConversationRow, fact: Fact) -> None:
-    fold_and_announce(turn, replace(row, reached=max(row.reached, fact.at), facts=(*row.facts, fact)))
+    fold_and_announce(turn, replace(_at(turn, row, fact.at), facts=(*row.facts, fact)))
+
+
+def _at(turn: Turn[SlaStore], row: ConversationRow, moment: datetime) -> ConversationRow:
+    """The row when time has come to a moment; to a later one where that was told of some share that was used up."""
+    told = (mark.at for clock in turn.store.clocks.of(row.conversation_id) for mark in clock.marks)
+    return replace(row, reached=max(row.reached, moment, *told))
 
 
 def _may_wait_for_assignment(row: ConversationRow) -> bool:

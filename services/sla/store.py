@@ -11,7 +11,7 @@ from libs.contracts.payloads.assignments import WorkAssigned, WorkEvent
 from libs.contracts.vocabulary import Metric
 from libs.flow.database import Database, queries
 from libs.flow.flow import Fired
-from libs.flow.store import Log, Reader, Store, Table
+from libs.flow.store import Log, Reader, Session, Store, Table
 from services.sla.calendars import KnownCalendars
 from services.sla.domain.calendar import Calendars
 from services.sla.domain.clock import Mark, Pause, State
@@ -133,7 +133,7 @@ class SlaStore(Store):
     def calendars(self) -> Calendars:
         return self._known.calendars
 
-    async def open(self, db: Reader) -> None:
+    async def open(self, db: Session) -> None:
         for version, definition in await db.fetch("select version, definition from calendar"):
             if version not in self.calendars:
                 self._known.learn(version, _DEFINITION.validate_json(definition))
@@ -149,10 +149,10 @@ class SlaStore(Store):
         return version
 
     async def load(self, db: Reader, items: Sequence[Any]) -> None:
-        talked, worked = set[str](), set[str]()
+        talked, worked, timed = set[str](), set[str](), set[str]()
         for item in items:
             if isinstance(item, Fired):
-                talked.add(item.timer.conversation_id)
+                (talked if item.timer.escalates else timed).add(item.timer.conversation_id)
             elif isinstance(item.data, WorkEvent):
                 worked.add(item.data.conversation_id)
                 if isinstance(item.data, WorkAssigned):
@@ -160,7 +160,7 @@ class SlaStore(Store):
             else:
                 talked.add(item.data.conversation_id)
         await self.conversations.load(db, talked)
-        await self.clocks.load(db, talked)
+        await self.clocks.load(db, talked | timed)
         await self.holders.load(db, worked)
 
     def fold(self, row: ConversationRow) -> Fold:

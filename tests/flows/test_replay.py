@@ -90,7 +90,8 @@ async def test_what_the_tables_hold_is_enough_to_begin_in_the_middle(postgres_ds
         await available(h, "ayu", "budi")
         for _ in range(75):
             await story.go_on()
-        rows = from_json(to_json(await read_rows(h.database)))
+        async with h.database.connection() as connection:
+            rows = from_json(to_json(await read_rows(connection)))
         before = len(h.emitted)
         for _ in range(75):
             await story.go_on()

@@ -1,6 +1,6 @@
 """This file proves, for any story, that clocks depend on what happened and when, and not on how it came to us."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
@@ -19,6 +19,7 @@ from services.sla.domain.standing import (
     Standing,
     alarms,
     news,
+    passed,
     standing,
     superseded,
 )
@@ -128,7 +129,26 @@ class Keeper:
         """Fire what is due before the moment, in order."""
         while due := [at for at in self.due() if self.reached < at < moment]:
             self.reached = min(due)
+            foreseen, told = self.passed(), {name: len(said) for name, said in self.said.items()}
             self.fold()
+            for name, (after, happenings) in foreseen.items():
+                assert self.rows[name] == after, "the clock's row alone says how it stands when only time came"
+                assert [replace(h, policy=None) for h in self.said[name][told[name] :]] == happenings
+
+    def passed(self) -> dict[Name, tuple[Standing, list[Happening]]]:
+        """How the clocks stand, by their rows alone, of which shares without escalation are used up at this moment."""
+        found: dict[Name, tuple[Standing, list[Happening]]] = {}
+        for clock in fold(self.base, self.facts).conversation.clocks:
+            name = (clock.metric, clock.number)
+            after, said = self.rows[name], list[Happening]()
+            terms = clock.numbered(len(after.changes))
+            due = [share for share, at in alarms(clock, after, ALL_HOURS).items() if at == self.reached]
+            if due and not {share for share, _ in terms.steps} & {*due}:
+                for share in due:
+                    after, happening = passed(after, share, self.reached, terms.warn_at)
+                    said += [happening] if happening else []
+                found[name] = (after, said)
+        return found
 
     def due(self) -> list[datetime]:
         return [

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from libs.flow.store import Log, Reader, Store, Table, no_collection
+from libs.flow.store import Log, Session, Store, Table, no_collection
 from services.router.assignment.domain.agents import AgentState
 from services.router.assignment.domain.engine import Engine
 from services.router.assignment.domain.learning import Cell
@@ -41,7 +41,7 @@ class AssignmentStore(Store):
         """What other pools decide about: guests, and what was granted to them."""
         self.tables = (self.work_items, self.agents, self.decisions, self.learned, self.foreign)
 
-    async def open(self, db: Reader) -> None:
+    async def open(self, db: Session) -> None:
         await self.work_items.load_all(db, "lane = $1", self.lane)
         await self.agents.load_all(db, "lane = $1", self.lane)
         await self.learned.load_all(db, "lane = $1", self.lane)

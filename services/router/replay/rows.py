@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from libs.flow.store import Reader
+from libs.flow.store import Session
 from libs.flow.timers import TimerRow
 from services.router.assignment.domain.agents import AgentState
 from services.router.assignment.domain.policy import Policy
@@ -33,7 +33,7 @@ class LaneRows:
 _ALL = TypeAdapter(tuple[LaneRows, ...])
 
 
-async def read_rows(db: Reader) -> tuple[LaneRows, ...]:
+async def read_rows(db: Session) -> tuple[LaneRows, ...]:
     """Every lane of matching. Call it in one repeatable-read transaction on the router's schema."""
     found = []
     for lane, next_seq in await db.fetch(

@@ -92,6 +92,24 @@ def standing(clock: Clock, reached: datetime, calendars: Calendars) -> Standing:
     )
 
 
+def passed(
+    before: Standing, share: float, at: datetime, warn_at: tuple[float, ...]
+) -> tuple[Standing, Happening | None]:
+    """How a running clock stands when another share of its target, without a step of escalation, is used up; and what to say.
+
+    It is what `standing` and `news` find where nothing but time came, without folding anything. `warn_at` are the shares to
+    be warned at under the terms that count. A share that was told is not told again: then the clock stands as before.
+    """
+    since = before.changes[-1] if before.changes else None
+    if before.state is not State.RUNNING or (since, share) in before.marked:
+        return before, None
+    marks = (*before.marks, Mark(since, share, at))
+    if share == WHOLE:
+        return replace(before, breached=True, marks=marks), Happening(Happened.BREACHED, at, before.due_at)
+    warned = tuple(known for known in warn_at if known == share or known in before.warned)
+    return replace(before, warned=warned, marks=marks), Happening(Happened.WARNED, at, before.due_at, share)
+
+
 def superseded(before: Standing) -> Standing:
     """Of a clock that is not among the conversation's clocks any more."""
     return Standing(before.started_at, State.CANCELLED, before.due_at, reason=SUPERSEDED)

@@ -58,7 +58,9 @@ class Book:
         self.pick, order = PICKS[policy.pick], ORDERS[policy.order]
         learns = self.pick.by_fit or order.fits or order.by_target
         self.learning = Learning(policy.pool, lane, self.roster.graded, cells) if learns else None
-        self.admits = (self.pick.by_fit and policy.hold) or any(a.terms for a in policy.agents.values())
+        on_terms = any(agent.terms for agent in policy.agents.values())
+        self._uneven = on_terms or self.pick.by_level
+        self.admits = (self.pick.by_fit and policy.hold) or on_terms
         """Whether some agents may have to wait before an item may go to them."""
         self.wakes = self.admits or bool(policy.relaxations)
         """Whether waiting items may have to be looked at again though nothing else happens."""
@@ -156,16 +158,25 @@ class Book:
     def figures(self) -> Figures:
         return self.learning.figures if self.learning is not None else NOTHING
 
+    def tells_apart(self, line: Line) -> bool:
+        """Whether groups that can serve the line's items may differ in what they are for it."""
+        return self._uneven or bool(line.needs.preferred) or bool(self.figures.effects)
+
     def fit(self, line: Line, group: Group) -> Fit:
         found = line.fits.get(group)
         if found is None:
-            found = line.fits[group] = fitting.fit(self.policy, self.figures, self.roster.graded, line, group)
+            matters = fitting.what_matters(line.needs, group)
+            found = line.alike.get(matters)
+            if found is None:
+                found = fitting.fit(self.policy, self.figures, self.roster.graded, line, group)
+                line.alike[matters] = found
+            line.fits[group] = found
         return found
 
     def terms(self, line: Line) -> Iterable[Fit]:
         """The different terms on which groups must wait for the line's items."""
         if line.terms is None:
-            fits = [self.fit(line, group) for group in line.groups]
+            fits = [self.fit(line, group) for group in line.groups] if self.tells_apart(line) else []
             line.terms = list({(f.hold, f.delay): f for f in fits if f.hold or f.delay}.values())
         return line.terms
 
@@ -281,8 +292,7 @@ class Book:
         group.connected += 1 if connected else -1
         if self.learning is not None:
             for line in group.lines:
-                line.fits.clear()
-                line.best = None
+                line.forget_fits()
 
     def _place(self, agent_id: str) -> None:
         agent, load = self.agents[agent_id], self.ledger.load(agent_id)

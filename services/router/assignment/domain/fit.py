@@ -8,6 +8,7 @@ import math
 from typing import NamedTuple
 
 from libs.contracts.vocabulary import Channel
+from libs.workspace import Terms
 from services.router.assignment.domain.learning import Figures
 from services.router.assignment.domain.policy import AT_ONCE, Policy
 from services.router.assignment.domain.roster import Group, Roster
@@ -47,6 +48,10 @@ class Fit(NamedTuple):
     delay: int
 
 
+EVERYBODY = Fit(0, 1.0, 0, 0, 0.0, 0)
+"""Where nothing tells groups apart."""
+
+
 def multiple(figures: Figures, graded: frozenset[str], group: Group, needs: Requirement) -> float:
     """How many times as long as on average they take, by their levels in the skills that tell agents apart."""
     effects = figures.effects
@@ -57,10 +62,25 @@ def multiple(figures: Figures, graded: frozenset[str], group: Group, needs: Requ
     )
 
 
+def what_matters(needs: Requirement, group: Group) -> tuple[object, ...]:
+    """Of a group, all on which its fit for this depends: others that are equal in it fit equally well."""
+    levels = group.levels
+    asked = [levels.get(skill) for skill, _ in needs.skills]
+    if needs.preferred:
+        asked += [levels.get(skill) for skill, _ in needs.preferred]
+    return *asked, _terms(needs, group)
+
+
+def _terms(needs: Requirement, group: Group) -> Terms:
+    if not group.terms:
+        return AT_ONCE
+    return next((group.terms[q] for q in needs.queues if q in group.terms), AT_ONCE)
+
+
 def fit(policy: Policy, figures: Figures, graded: frozenset[str], line: Line, group: Group) -> Fit:
     """What the group is for the line; to be asked again when figures or presences change."""
     needs, order = line.needs, ORDERS[policy.order]
-    terms = next((group.terms[q] for q in needs.queues if q in group.terms), AT_ONCE)
+    terms = _terms(needs, group)
     found = multiple(figures, graded, group, needs)
     offset = -terms.priority * (head_start(policy) // MICROSECOND)
     if order.fits:
@@ -84,11 +104,14 @@ def fit(policy: Policy, figures: Figures, graded: frozenset[str], line: Line, gr
 
 def _best(figures: Figures, graded: frozenset[str], line: Line) -> float:
     """Mean multiple of the best third of those who are connected; endless where nobody is, so that nobody is held back."""
-    found = sorted(
-        (multiple(figures, graded, group, line.needs), group.connected)
-        for group in line.groups
-        if group.connected
-    )
+    there: dict[tuple[object, ...], list[float]] = {}
+    for group in line.groups:
+        if group.connected:
+            levels = tuple([group.levels.get(skill) for skill, _ in line.needs.skills])
+            if levels not in there:
+                there[levels] = [multiple(figures, graded, group, line.needs), 0]
+            there[levels][1] += group.connected
+    found = sorted(there.values())
     third = max(1, sum(n for _, n in found) // BEST_SHARE)
     total, left = 0.0, third
     for value, n in found:

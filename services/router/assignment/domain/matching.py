@@ -1,14 +1,15 @@
 """This file answers who can take which item: the best agent for an item, the best item for an agent, and why others not."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from heapq import merge
 from itertools import islice
+from types import MappingProxyType
 
 from libs.contracts.vocabulary import Channel, Presence
 from services.router.assignment.domain.book import Book
 from services.router.assignment.domain.decisions import Candidate, Explanation
-from services.router.assignment.domain.fit import BUSY, FLEXIBILITY, Fit
+from services.router.assignment.domain.fit import BUSY, EVERYBODY, FLEXIBILITY, Fit
 from services.router.assignment.domain.roster import Group
 from services.router.assignment.domain.strategies import (
     EPOCH,
@@ -26,6 +27,14 @@ LISTED = 50
 """Candidates listed in an explanation, at most."""
 RUNNERS_UP = 10
 """Eligible ones listed besides the chosen; the rest of the list is for those who were rejected, and why."""
+
+MEASURES: Mapping[str, Callable[[Fit, Group, AgentKey], float]] = MappingProxyType(
+    {
+        "best_skill": lambda fit, _group, _key: -fit.level,
+        "best_fit": lambda fit, group, key: fit.multiple * (1 + BUSY * key[0]) + FLEXIBILITY * group.price,
+    }
+)
+"""What a pick compares before the order within a group, smallest first; nothing where it is missing."""
 
 Value = float
 """Of an item for an agent: its rank as they see it, or its cost in the order `gcmu`. Smallest first."""
@@ -49,13 +58,15 @@ def best_agent(book: Book, item: WorkItem, now: datetime) -> str | None:
 def _first_agent(book: Book, item: WorkItem, line: Line, now: datetime, *, interrupting: bool) -> str | None:
     """The pick's first of those who have room; with `interrupting` also of those who would put other work aside."""
     best: tuple[int, float, AgentKey] | None = None
-    at = micros(now)
+    at, measure, alike = micros(now), MEASURES.get(book.policy.pick), not book.tells_apart(line)
+    fit, admitted = EVERYBODY, _admission(book, item)
     for group in line.live:
-        fit = book.fit(line, group)
-        if (fit.hold or fit.delay) and at < _admitted_from(book, item, fit):
-            continue
+        if not alike:
+            fit = line.fits.get(group) or book.fit(line, group)
+            if (fit.hold or fit.delay) and at < admitted(fit):
+                continue
         for key in group.free:
-            score = fit.missing, _measure(book, group, fit, key), key
+            score = fit.missing, measure(fit, group, key) if measure else 0.0, key
             if best is not None and score >= best:
                 break
             agent_id = key[-1]
@@ -76,11 +87,18 @@ def best_item(book: Book, agent_id: str, now: datetime) -> Found | None:
     for line in book.roster.lines_for(agent_id):
         if not line.keys:
             continue
+        fit = book.fit(line, group) if group is not None and book.tells_apart(line) else None
+        # What stands behind or is held only comes later than its rank says: most lines need no further look.
+        if (
+            best is not None
+            and not line.needs.target
+            and line.keys[0].rank + (fit.offset if fit else 0) > best[0]
+        ):
+            continue
         needs = line.needs.channel, line.needs.units
         if needs not in room:
             room[needs] = book.fits(agent_id, *needs)
         if room[needs]:
-            fit = book.fit(line, group) if group is not None else None
             found = _first(book, agent_id, line, fit, at)
             if found is not None and (best is None or found < best):
                 best = found
@@ -152,30 +170,18 @@ def wakes_at(book: Book, item: WorkItem, now: datetime) -> datetime | None:
     ]
     if book.admits and item.only_agent_id is None:
         line, at = book.waiting.place_of(item), micros(now)
-        later = [
-            moment
-            for terms in book.terms(line)
-            if (moment := _admitted_from(book, item, terms, roomy=False)) > at
-        ]
+        admitted = _admission(book, item, roomy=False)
+        later = [moment for terms in book.terms(line) if (moment := admitted(terms)) > at]
         if later:
             found.append(EPOCH + timedelta(microseconds=min(later)))
     return min(found, default=None)
 
 
-def _admitted_from(book: Book, item: WorkItem, fit: Fit, *, roomy: bool | None = None) -> int:
-    """The microsecond from which agents of this fit may take the item."""
-    since, wait = micros(item.waiting_since), fit.delay
-    if fit.hold and not (book.roomy if roomy is None else roomy):
-        target = (due_at(item) - item.waiting_since) // MICROSECOND
-        wait = max(wait, int(fit.hold * target))
-    return since + wait
-
-
-def _measure(book: Book, group: Group, fit: Fit, key: AgentKey) -> float:
-    """What the pick compares before the order within a group."""
-    if book.pick.by_fit:
-        return fit.multiple * (1 + BUSY * key[0]) + FLEXIBILITY * group.price
-    return -fit.level if book.pick.by_level else 0.0
+def _admission(book: Book, item: WorkItem, *, roomy: bool | None = None) -> Callable[[Fit], int]:
+    """Says from which microsecond agents of a fit may take the item."""
+    since = micros(item.waiting_since)
+    target = 0 if (book.roomy if roomy is None else roomy) else micros(due_at(item)) - since
+    return lambda fit: since + max(fit.delay, int(fit.hold * target))
 
 
 def _behind(book: Book, key: WaitingKey, at: int) -> int:
@@ -209,7 +215,7 @@ def _first(book: Book, agent_id: str, line: Line, fit: Fit | None, at: int) -> F
             continue
         # Nobody is kept from work that is meant for them alone, or that they had last.
         free_to = agent_id in (item.only_agent_id, item.last_agent_id)
-        if held and fit is not None and not free_to and at < _admitted_from(book, item, fit):
+        if held and fit is not None and not free_to and at < _admission(book, item)(fit):
             continue
         found = value(book, line, key, fit, at), key
         if best is None or found < best:
@@ -241,7 +247,7 @@ def _rejection(
         return "holds it" if item.agent_id == agent_id else "offered already"
     if book.admits and item.only_agent_id is None and agent_id != item.last_agent_id:
         fit = book.fit(line, group)
-        left = _admitted_from(book, item, fit) - micros(now)
+        left = _admission(book, item)(fit) - micros(now)
         if left > 0:
             why = "held for a better fit" if fit.hold else "queue delayed"
             return f"{why}, {-(-left // 1_000_000)} s more"
@@ -259,8 +265,9 @@ def _score(book: Book, line: Line, group: Group, agent_id: str, now: datetime) -
     """What the pick compared, where it compared something, then the seconds of idleness, where they ever were."""
     score: list[float] = []
     key, idle = book.roster.key(agent_id), book.agents[agent_id].idle_since
-    if key is not None and (book.pick.by_fit or book.pick.by_level):
-        score.append(round(_measure(book, group, book.fit(line, group), key), 6))
+    measure = MEASURES.get(book.policy.pick)
+    if key is not None and measure is not None:
+        score.append(round(measure(book.fit(line, group), group, key), 6))
     if idle:
         score.append(max(0.0, (now - idle).total_seconds()))
     return tuple(score)

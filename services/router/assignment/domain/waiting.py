@@ -64,7 +64,8 @@ class Line:
     """The waiting items of one requirement, by their keys; the first to be served first. May be empty.
 
     groups   agents who can serve it, of whom `live` have somebody free
-    fits     what each of them is for it, as far as asked since the figures last changed; `best` and `terms` are made of it
+    fits     what each of them is for it, as far as asked since the figures last changed, and, in `alike`, what all are who
+             differ in nothing that it asks for; `best` and `terms` are made of it
     """
 
     def __init__(self, needs: Requirement) -> None:
@@ -73,6 +74,7 @@ class Line:
         self.groups: list[Group] = []
         self.live: dict[Group, None] = {}
         self.fits: dict[Group, Fit] = {}
+        self.alike: dict[tuple[object, ...], Fit] = {}
         self.best: float | None = None
         self.terms: list[Fit] | None = None
         self.misfits: dict[Group, str | None] = {}
@@ -80,6 +82,7 @@ class Line:
 
     def forget_fits(self) -> None:
         self.fits.clear()
+        self.alike.clear()
         self.best = self.terms = None
 
 

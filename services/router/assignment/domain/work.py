@@ -147,4 +147,6 @@ class WorkItem:
 
     def not_for(self, agent_id: str) -> bool:
         """Whether this one item, whatever the agent's skills and room, must not go to the agent now."""
-        return self.barred_for(agent_id) or agent_id == self.agent_id or self.offer_to(agent_id) is not None
+        if self.barred_for(agent_id) or agent_id == self.agent_id:
+            return True
+        return bool(self.reservations) and self.offer_to(agent_id) is not None
