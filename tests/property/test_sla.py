@@ -132,7 +132,9 @@ class Keeper:
             foreseen, told = self.passed(), {name: len(said) for name, said in self.said.items()}
             self.fold()
             for name, (after, happenings) in foreseen.items():
-                assert self.rows[name] == after, "the clock's row alone says how it stands when only time came"
+                assert self.rows[name] == after, (
+                    "the clock's row alone says how it stands when only time came"
+                )
                 assert [replace(h, policy=None) for h in self.said[name][told[name] :]] == happenings
 
     def passed(self) -> dict[Name, tuple[Standing, list[Happening]]]:

@@ -1,5 +1,6 @@
 """This file shows how agents of another pool get work: every message between two pools delivered by hand, and every race."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -15,6 +16,12 @@ from libs.contracts.payloads.assignments import (
 )
 from libs.contracts.payloads.lending import WorkLent
 from libs.contracts.vocabulary import Presence
+from libs.workspace import Relaxation
+from services.router.assignment.domain.decisions import Lending, Lent, Recalled
+from services.router.assignment.domain.engine import Engine
+from services.router.assignment.domain.inputs import Heartbeat
+from services.router.assignment.metrics import _Waiting
+from services.router.assignment.policies import policy_of
 from tests.unit.router.assignment.pools import HOME, MINUTE, OTHER, THIRD, Pools, workspace
 
 SECOND = timedelta(seconds=1)
@@ -388,6 +395,41 @@ def test_a_lane_that_is_taken_again_goes_on_where_it_was(pools: Pools) -> None:
     pools.withdraw("wki_1")
     assert kinds(settle(pools)) == ["work.completed"]
     assert [pools.item("wki_1", pool) for pool in (HOME, OTHER)] == [None, None]
+
+
+def reopened(pools: Pools, *relaxations: Relaxation) -> Engine:
+    """Billing's engine as built from its rows under another workspace."""
+    queue = replace(pools.workspace.queues["invoices"], relax=relaxations)
+    changed = replace(pools.workspace, queues={**pools.workspace.queues, "invoices": queue})
+    store = pools.lanes[HOME].store
+    return Engine(policy_of(changed, HOME), 0, [*store.work_items.of(HOME)], [*store.agents.of(HOME)])
+
+
+def test_a_pool_that_is_joined_no_more_is_told_so_and_another_hears_of_what_waits(pools: Pools) -> None:
+    pools.presence("citra", Presence.OFFLINE)
+    pools.presence("ayu", Presence.BREAK)
+    pools.waits("wki_1")
+    settle(pools)
+    for steps, told in (
+        ((), [(Recalled, OTHER)]),
+        ((Relaxation(MINUTE, pools=(THIRD,)),), [(Recalled, OTHER), (Lent, THIRD)]),
+        (pools.workspace.queues["invoices"].relax, []),
+    ):
+        made = reopened(pools, *steps).apply(Heartbeat("ayu"), at=pools.now, now=pools.now)
+        assert [(type(d), d.to) for d in made if isinstance(d, Lending)] == told
+
+
+def test_a_guest_is_not_counted_as_waiting_twice(pools: Pools) -> None:
+    pools.presence("citra", Presence.OFFLINE)
+    pools.waits("wki_1")
+    stores = [lane.store for lane in pools.lanes.values()]
+    figures = _Waiting()
+    for store in stores:
+        figures.stores.add(store)
+    (waiting, _) = figures.collect()
+    assert [(s.labels["pool"], s.labels["queue"], s.value) for s in waiting.samples] == [
+        (HOME, "invoices", 1)
+    ]
 
 
 def test_with_auto_accept_granted_work_is_assigned_at_once() -> None:
