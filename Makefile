@@ -40,8 +40,14 @@ bench-sla: $(READY) ## a million open SLA clocks: restart, lateness of firings, 
 bench-routing: $(READY) ## routing policies on the same simulated days [SEEDS=1-30] [WORLDS=S1,S2-flat] [ARGS='--policies lia_tuned,slack']
 	@$(PY) -m bench.routing $(if $(SEEDS),--seeds $(SEEDS)) $(if $(WORLDS),--worlds $(WORLDS)) $(ARGS)
 
+record: $(READY) ## record a running system's topics [OUT=folder] [ARGS='--for 10m'], with SAMBUNG_KAFKA and SAMBUNG_WORKSPACE
+	@$(PY) -m libs.flow.record --out "$(or $(OUT),.sambung/recording)" $(ARGS)
+
 replay: $(READY) ## decisions of a recording made again [TOPICS=folder] [POLICY=workspace.yaml]
 	@$(PY) -m services.router.replay "$(or $(TOPICS),tests/fixtures/recorded/demo)" $(if $(POLICY),--policy "$(POLICY)") $(ARGS)
+
+dryrun: $(READY) ## SLA clocks of a recording made again [TOPICS=folder], or under other policies [POLICY=workspace.yaml]
+	@$(PY) -m services.sla.dryrun $(if $(SINCE),--since "$(SINCE)","$(or $(TOPICS),tests/fixtures/recorded/sla)") $(if $(POLICY),--policy "$(POLICY)") $(ARGS)
 
 chaos: $(READY) ## kill processes, broker and database under load, then count the promises [KILLS=100]
 	@$(PY) -m tests.chaos --kills $(or $(KILLS),100) $(ARGS)
@@ -66,4 +72,4 @@ lock: $(READY) ## refresh the locked dependencies from requirements/*.in
 clean: ## remove the virtual environment, caches and local data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .sambung
 
-.PHONY: help demo test check bench bench-matching bench-routing bench-sla replay chaos dead docs up venv lock clean
+.PHONY: help demo test check bench bench-matching bench-routing bench-sla record replay dryrun chaos dead docs up venv lock clean

@@ -94,6 +94,10 @@ class WorkState(Word):
     UNKNOWN = "unknown"
 
 
+VIP = "vip"
+"""The tag of conversations with important customers: SLA policies may ask for it, and pools may raise their priority."""
+
+
 class Metric(Word):
     FIRST_RESPONSE = "first_response"
     NEXT_RESPONSE = "next_response"

@@ -106,6 +106,8 @@ class Pool:
     """Which free agent comes first."""
     head_start: timedelta | None = None
     """What one level of priority is worth in waiting time; None takes the order's own."""
+    vip_priority: int = 0
+    """Levels of priority by which the work of a conversation with the tag `vip` goes before others of its queue."""
     late_behind: float = 0.0
     """Work that is late stands back by this share of its target, behind what can still be in time."""
     hold: bool = True

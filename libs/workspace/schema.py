@@ -138,6 +138,7 @@ def _pool(id: str) -> Read[Pool]:
             "order": Field(one_of(get_args(Order))),
             "pick": Field(one_of(get_args(Pick))),
             "head_start": Field(duration()),
+            "vip_priority": Field(whole(-1_000, 1_000)),
             "late_behind": Field(between(0, 10)),
             "hold": Field(flag),
             "reservation_lease": Field(duration(above_zero=True)),

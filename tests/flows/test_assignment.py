@@ -1,6 +1,7 @@
 """This file proves matching's flow on the real database: every event twice, crashes between steps, timers after downtime, the API."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -347,6 +348,30 @@ async def test_a_raise_of_priority_never_lowers_it(postgres_dsn: str) -> None:
             )
             await h.give(raised, key=POOL)
         assert [row["priority"] for row in await h.rows("select priority from work_item")] == [7]
+
+
+async def test_a_vips_work_is_raised_as_the_pool_says_and_every_explanation_of_it_says_so(
+    postgres_dsn: str,
+) -> None:
+    pools = {POOL: replace(ASSIGNMENT.pools[POOL], vip_priority=3)}
+    async with harness(postgres_dsn, replace(ASSIGNMENT, pools=pools)) as h:
+        plain = only(await work(h, "1"), WorkQueued).explanation
+        assert plain.vip is None
+        assert only(await work(h, "2", vip=True), WorkQueued).explanation.vip is True
+        await work(h, "3")
+        tagged = WorkReprioritised(work_item_id="wki_3", pool=POOL, vip=True, occurred_at=h.time.now())
+        await h.give(tagged, key=POOL)
+        await h.crash()
+        rows = await h.rows("select work_item_id, vip, priority, raised from work_item order by 1")
+        assert [tuple(row) for row in rows] == [
+            ("wki_1", False, 0, 0),
+            ("wki_2", True, 3, 3),
+            ("wki_3", True, 3, 3),
+        ]
+        offered = only(await available(h, "budi"), ReservationOffered)
+        assert (offered.work_item_id, offered.explanation.vip) == ("wki_2", True)
+        waiting = (await get(h, f"/v1/pools/{POOL}")).json()["waiting"]
+        assert [(one["work_item_id"], one["vip"]) for one in waiting] == [("wki_3", True), ("wki_1", False)]
 
 
 async def test_crashing_after_every_step_changes_no_decision(postgres_dsn: str) -> None:

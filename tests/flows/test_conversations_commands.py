@@ -268,6 +268,27 @@ async def test_tags_are_told_whole_after_each_change(desk: Desk) -> None:
     assert only(events, "conversation.tagged").tags == ("retur", "lunas")
 
 
+async def test_the_tag_vip_of_waiting_work_is_told_to_matching_and_goes_along_to_later_work(
+    desk: Desk,
+) -> None:
+    assert not desk.last(WorkRequested).vip
+    tagged = await desk.asks(TagConversation, add=("vip",))
+    told = only(tagged, "work.reprioritised")
+    work = desk.last(WorkRequested)
+    assert (told.vip, told.work_item_id, told.priority, told.due_at) == (True, work.work_item_id, None, None)
+    assert kinds(await desk.asks(TagConversation, add=("retur",))) == ["conversation.tagged"]
+    await desk.h.crash()
+    moved = await desk.asks(TransferConversation, queue="prioritas")
+    assert only(moved, "work.requested").vip
+    assert only(await desk.asks(TagConversation, remove=("vip",)), "work.reprioritised").vip is False
+
+
+async def test_the_tag_vip_of_a_conversation_without_work_is_told_with_its_next(desk: Desk) -> None:
+    await desk.asks(ResolveConversation)
+    assert kinds(await desk.asks(TagConversation, add=("vip",))) == ["conversation.tagged"]
+    assert only(await desk.says("masih ada"), "work.requested").vip
+
+
 async def test_queue_that_the_workspace_lost_is_replaced_by_the_inboxes_own(desk: Desk) -> None:
     await desk.asks(ResolveConversation)
     await desk.h.database.execute("update conversation set queue = 'gone'")

@@ -23,13 +23,13 @@ from libs.contracts.payloads.commands import AcceptReservation, AgentCommand, De
 from libs.contracts.payloads.lending import LendingEvent
 from libs.contracts.vocabulary import Channel, Presence
 from libs.flow.harness import Harness
+from libs.flow.recording import gather
 from libs.service import problems
 from services.router.assignment.api import routes
 from services.router.assignment.flow import flow
 from services.router.replay.comparison import compare
 from services.router.replay.handling import Handling
 from services.router.replay.history import history
-from services.router.replay.recording import gather
 from services.router.replay.rows import from_json, read_rows, to_json
 from services.router.replay.what_if import WhatIf
 from tests.unit.router.assignment.pools import HOME, MINUTE, OTHER, THIRD, workspace

@@ -10,8 +10,8 @@ from libs.contracts.payloads.assignments import ReservationOffered
 from libs.contracts.payloads.commands import CompleteWork, DeclineReservation
 from libs.contracts.vocabulary import Presence
 from libs.flow.harness import Harness
+from libs.flow.recording import gather
 from services.router.replay.comparison import compare
-from services.router.replay.recording import gather
 from services.router.replay.rows import from_json, read_rows, to_json
 from tests.flows.test_assignment import (
     ASSIGNMENT,

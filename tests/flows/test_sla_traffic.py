@@ -13,14 +13,15 @@ import pytest
 from libs.contracts.envelope import Event, decode
 from libs.flow.flow import Flow
 from libs.flow.harness import START, Harness
+from libs.flow.recording import read
 from libs.flow.wire import Incoming
 from libs.workspace import Workspace, load
 from services.sla.calendars import KnownCalendars
 from services.sla.domain.calendar import Calendar
+from services.sla.dryrun.traffic import HEARD
 from services.sla.flow import flow
 from tests.flows.sla_month import DAYS, WORKSPACE, Month
 from tests.flows.sla_offline import Logged, Verdict, told, verdicts
-from tools.record import read
 
 pytestmark = pytest.mark.postgres
 
@@ -147,7 +148,8 @@ async def test_the_demos_traffic_delivered_in_disorder_gives_the_clocks_of_the_o
     postgres_dsn: str, seed: int
 ) -> None:
     workspace = load(RECORDED / "workspace.yaml", secrets=False)
-    records = list(read(RECORDED / "demo.jsonl.gz"))
+    recording = read(RECORDED, HEARD, needed=HEARD)
+    records = [record for topic in HEARD for record in recording.all(topic)]
     service = flow(workspace)
     events = logged_of(records, service)
     end = datetime.fromtimestamp(max(record.timestamp for record in records) / 1000, UTC) + timedelta(hours=1)

@@ -1,6 +1,8 @@
 """This file records topics of a real broker."""
 
 import asyncio
+import gzip
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,14 +11,20 @@ import typer
 from typer.testing import CliRunner
 
 from deploy.local.ports import free_port
+from libs.contracts.payloads.conversations import ConversationEvent
 from libs.contracts.topics import topic_map
+from libs.flow import record
 from libs.flow.copying import copy
-from libs.flow.publisher import Publisher
+from libs.flow.publisher import Publisher, first_hand
+from libs.flow.record import TOPICS
+from libs.flow.recording import Writer, read
 from libs.flow.wire import Incoming
-from libs.timesource import random_token
-from services.router import record
-from services.router.replay.recording import INPUTS, OUTPUTS, read
+from libs.timesource import SystemTime, random_token
+from services.router.replay.recording import lanes
+from services.router.replay.recording import read as decisions
+from services.sla.dryrun.traffic import from_log, recorded
 from tests.integration.kernel import send
+from tests.unit.sla.story import Talk
 
 pytestmark = pytest.mark.kafka
 
@@ -56,18 +64,47 @@ def run_command(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_a_recording_is_a_folder_that_the_replay_reads(kafka: str, tmp_path: Path) -> None:
+def test_a_recording_is_a_folder_that_replay_and_dry_run_read(kafka: str, tmp_path: Path) -> None:
     workspace = Path("workspace.example.yaml")
     code, said = run_command(
         "--out", str(tmp_path / "r"), "--kafka", kafka, "--workspace", str(workspace), "--for", "0s"
     )
     assert code == 0, said
     assert {p.name for p in (tmp_path / "r").iterdir()} == {
-        *(f"{topic}.jsonl.gz" for topic in (*INPUTS, *OUTPUTS)),
+        *(f"{topic}.jsonl.gz" for topic in TOPICS),
         "workspace.yaml",
     }
-    found = read(tmp_path / "r")
+    found = read(tmp_path / "r", TOPICS, needed=TOPICS)
     assert f"{sum(1 for _ in found.all('agent-commands'))} of agent-commands" in said
+    assert lanes(decisions(tmp_path / "r")) == lanes(found)
+    code, said = run_command("--out", str(tmp_path / "r"), "--kafka", kafka, "--workspace", str(workspace))
+    assert (code, "name another folder" in said) == (2, True)
+
+
+async def talk(kafka: str, run: str) -> list[ConversationEvent]:
+    """One conversation on the log."""
+    publisher, story = Publisher(kafka, "test"), Talk(run)
+    now = SystemTime().now()
+    events = [story.opened(now), story.asked(now), story.answered(now), story.resolved(now)]
+    for number, event in enumerate(events):
+        record = first_hand(event, key=story.point, source=f"/test/{run}", id=str(number), at=now)
+        await publisher.publish([record])
+    await publisher.stop()
+    return events
+
+
+async def test_a_dry_run_hears_the_same_from_a_recording_and_from_the_running_log(
+    kafka: str, tmp_path: Path
+) -> None:
+    run = random_token(4)
+    told = await talk(kafka, run)
+    with Writer(tmp_path / "r", TOPICS) as writer:
+        await record.record(kafka, writer, 0.0)
+    log = await from_log(kafka, timedelta(minutes=10))
+    for traffic in (recorded(tmp_path / "r"), log):
+        heard = [e.data for e in traffic.heard if e.envelope.source == f"/test/{run}"]
+        assert [(e.type, e.version) for e in heard] == [(e.type, e.version) for e in told]
+    assert b"Halo" not in gzip.decompress((tmp_path / "r" / "conversations.jsonl.gz").read_bytes())
 
 
 def test_the_recorder_says_what_is_missing_and_where_no_broker_answers(tmp_path: Path) -> None:

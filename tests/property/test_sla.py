@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.contracts.vocabulary import Metric
+from libs.contracts.vocabulary import VIP, Metric
 from services.sla.domain.calendar import ALWAYS_OPEN, Calendars
 from services.sla.domain.clock import WHOLE, Clock, State
 from services.sla.domain.conversation import Conversation, Fold, fold, settle
 from services.sla.domain.facts import Fact, Kind
-from services.sla.domain.policy import VIP, WAITING_FOR_CUSTOMER, Policy, Step
+from services.sla.domain.policy import WAITING_FOR_CUSTOMER, Policy, Step
 from services.sla.domain.standing import (
     SUPERSEDED,
     Happened,

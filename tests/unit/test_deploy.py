@@ -11,8 +11,10 @@ import jsonschema  # type: ignore[import-untyped]  # no stubs among our dependen
 import pytest
 import yaml
 
+from libs.contracts.payloads.levels import WindowLevel
 from libs.contracts.topics import topic_map
 from libs.service.settings import PREFIX, ServiceSettings, variables
+from services.sla.live.domain.levels import WINDOWS
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -155,6 +157,27 @@ def given_metrics() -> set[str]:
     sources = [*ROOT.glob("libs/**/*.py"), *ROOT.glob("services/**/*.py")]
     named = {name for source in sources for name in re.findall(r'"(sambung_[a-z_]+)"', source.read_text())}
     return named | {f"{name}_{series}" for name in named for series in ("bucket", "sum", "count")}
+
+
+SELECTOR = re.compile(r'sambung_service_level\{seconds="(\d+)", figure="(\w+)"\}')
+
+
+def test_service_levels_are_asked_for_by_windows_and_figures_that_there_are() -> None:
+    asked = {found for query in QUERIES for found in SELECTOR.findall(query)}
+    windows = {str(round(window.total_seconds())) for window in WINDOWS}
+    figures = {*WindowLevel.model_fields, "average_speed_of_answer_seconds"} - {
+        "seconds",
+        "average_speed_of_answer",
+    }
+    assert {window for window, _ in asked} == windows
+    assert {figure for _, figure in asked} == figures
+    # Two processes of sla.live say the same; a sum over them would count everything twice.
+    plain = [
+        query
+        for query in QUERIES
+        if re.search(r"(?<!max by \(queue, channel\) \()sambung_service_level[{_]", query)
+    ]
+    assert [query for query in plain if "_published_total" not in query] == []
 
 
 @pytest.mark.parametrize("query", QUERIES)

@@ -31,6 +31,8 @@ class WorkRequested(Payload):
     """Why it is wanted now: `requested`, or `transferred`, with the wait of the work before."""
     due_at: Time | None = None
     """The nearest SLA deadline that an assignment can still serve."""
+    vip: bool = False
+    """Whether the conversation has the tag `vip`; what that is worth, the pool says."""
 
 
 class WorkWithdrawn(Payload):
@@ -82,6 +84,8 @@ class WorkReprioritised(Payload):
     occurred_at: Time
     least_priority: int | None = None
     """Raises the priority to this where it is lower."""
+    vip: bool | None = None
+    """The conversation got the tag `vip`, or lost it."""
 
 
 class WorkEscalated(Payload):
@@ -116,6 +120,8 @@ class Explanation(Value):
     note: str | None = None
     step: int = 0
     """How many of the queue's relaxations held."""
+    vip: bool | None = None
+    """True of a VIP's work; of others it is not said."""
 
 
 class WorkEvent(Payload):

@@ -45,6 +45,7 @@ class LoanEvent(LendingEvent):
     """How many of its queue's relaxations hold."""
     declined: dict[str, Time] = Field(default_factory=dict)
     """Agent -> when they turned it down."""
+    vip: bool = False
 
 
 class WorkLent(LoanEvent):
@@ -96,8 +97,9 @@ class WorkPassedOn(LendingEvent):
     reason: str = ""
     wrap_up: bool = False
     priority: int | None = None
+    """As it is at home now, with what the home pool adds for a VIP."""
     due_at: Time | None = None
-    least_priority: int | None = None
+    vip: bool | None = None
     agent_id: str | None = None
     """Who held it when it fell silent."""
     since: Time | None = None

@@ -40,6 +40,7 @@ class WaitingItem(BaseModel):
     queue: str
     channel: str
     priority: int
+    vip: bool
     skills: dict[str, int]
     waiting_since: datetime
     due_at: datetime | None

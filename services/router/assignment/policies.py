@@ -22,6 +22,7 @@ def policy_of(workspace: Workspace, pool_id: str) -> Policy:
         order=pool.order,
         pick=pool.pick,
         head_start=pool.head_start,
+        vip_priority=pool.vip_priority,
         late_behind=pool.late_behind,
         hold=pool.hold,
         relaxations={queue.id: queue.relax for queue in queues.values() if queue.relax},

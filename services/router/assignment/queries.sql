@@ -6,7 +6,7 @@ order by at, work_item_id, version
 limit $2
 
 -- name: waiting
-select work_item_id, conversation_id, contact_point_id, queue, channel, priority, skills, waiting_since, due_at,
+select work_item_id, conversation_id, contact_point_id, queue, channel, priority, vip, skills, waiting_since, due_at,
        only_agent_id, offers
 from work_item
 where pool = $1 and state = 'queued'

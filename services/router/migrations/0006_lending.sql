@@ -16,4 +16,8 @@ create table lent_item (
     like work_item including defaults,
     primary key (pool, work_item_id)
 ) with (fillfactor = 70);
+-- For an installation that has the later migrations of work_item, and for one that gets them next.
+alter table lent_item
+    add column if not exists vip boolean not null default false,
+    add column if not exists raised bigint not null default 0;
 create index lent_item_by_lane on lent_item (lane);

@@ -10,13 +10,14 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from libs.flow.recording import WORKSPACE, Recording, RecordingError
 from libs.workspace import Workspace, WorkspaceError, load
 from services.router.replay.comparison import compare
 from services.router.replay.handling import Handling
 from services.router.replay.history import history
 from services.router.replay.measures import Measures, measure
 from services.router.replay.plot import NoPlotter, plot
-from services.router.replay.recording import WORKSPACE, Recording, RecordingError, read
+from services.router.replay.recording import lanes, read
 from services.router.replay.report import table, tell, values
 from services.router.replay.rows import ROWS, LaneRows, from_json
 from services.router.replay.what_if import WhatIf
@@ -27,7 +28,7 @@ console = Console()
 
 
 def main(
-    topics: Annotated[Path, typer.Argument(help="folder that `python -m services.router.record` wrote")],
+    topics: Annotated[Path, typer.Argument(help="folder that `make record` wrote")],
     policy: Annotated[Path | None, typer.Option(help="another workspace file: a what-if")] = None,
     recorded: Annotated[
         Path | None, typer.Option(help="workspace file of the recording; default: workspace.yaml beside it")
@@ -40,7 +41,7 @@ def main(
     folder = topics if topics.is_dir() else topics.parent
     try:
         recording = read(topics)
-        if not recording.lanes:
+        if not lanes(recording):
             raise RecordingError(f"{folder} holds no request and no command: record while work comes in")
         before = load(recorded or folder / WORKSPACE, secrets=False)
         if policy is None:

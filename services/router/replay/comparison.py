@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import zip_longest
 
-from libs.contracts.envelope import Event
 from libs.contracts.payloads.base import Payload
 from libs.contracts.topics import topic_of_type
 from libs.flow.flow import Flow
+from libs.flow.recording import Recording
 from libs.workspace import Workspace
 from services.router.assignment.flow import flow as assignment_flow
 from services.router.replay.decisions import Decision, decisions
 from services.router.replay.lane import Lane
-from services.router.replay.recording import WRITTEN, Recording
+from services.router.replay.recording import WRITTEN, lanes
 from services.router.replay.rows import LaneRows
 from services.router.replay.turn import Made
 
@@ -62,7 +62,7 @@ def compare(
     rows = {of_lane.lane: of_lane for of_lane in begin}
     by_lane = {
         lane: decisions(recording, lane, rows[lane].next_seq if lane in rows else 0)
-        for lane in recording.lanes
+        for lane in lanes(recording)
     }
     total = sum(map(len, by_lane.values()))
     for index, of_lane in by_lane.items():
@@ -80,16 +80,25 @@ def compare(
 
 
 def _differences(lane: int, decision: Decision, made: list[Made]) -> list[Difference]:
-    at = decision.decided.at
-    return [
-        Difference(lane, at, event.data if event else None, again.payload if again else None)
-        for event, again in zip_longest(decision.events, made)
-        if not (event and again and _equal(event, again))
-    ]
+    """The version apart: it names the whole file, of which a newer build may know more than was decided by."""
+    found = []
+    for event, again in zip_longest(decision.events, made):
+        payload = again.payload if again else None
+        if event and again:
+            payload = _under(_version(event.data), again.payload)
+            if (event.key, event.data, event.envelope.time) == (again.key, payload, again.at):
+                continue
+        found.append(Difference(lane, decision.decided.at, event.data if event else None, payload))
+    return found
 
 
-def _equal(event: Event[Payload], again: Made) -> bool:
-    return (event.key, event.data, event.envelope.time) == (again.key, again.payload, again.at)
+def _under(version: str, payload: Payload) -> Payload:
+    explanation = getattr(payload, "explanation", None)
+    if explanation is None or explanation.policy_version == version:
+        return payload
+    return payload.model_copy(
+        update={"explanation": explanation.model_copy(update={"policy_version": version})}
+    )
 
 
 def _version(payload: Payload) -> str:

@@ -10,8 +10,9 @@ from itertools import groupby
 from libs.contracts.decided import Decided
 from libs.contracts.envelope import EnvelopeError, Event, decode
 from libs.contracts.payloads.base import Payload
+from libs.flow.recording import Recording, RecordingError
 from libs.flow.wire import Incoming
-from services.router.replay.recording import WRITTEN, Recording, RecordingError
+from services.router.replay.recording import WRITTEN
 
 FLOW = "assignment"
 

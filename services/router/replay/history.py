@@ -25,7 +25,8 @@ from libs.contracts.payloads.assignments import (
 from libs.contracts.payloads.base import Payload
 from libs.contracts.payloads.commands import CompleteWork, Heartbeat, SetPresence
 from libs.contracts.vocabulary import Presence
-from services.router.replay.recording import INPUTS, OUTPUTS, Recording
+from libs.flow.recording import Recording
+from services.router.replay.recording import INPUTS, OUTPUTS
 
 EARLIEST, LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 

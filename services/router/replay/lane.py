@@ -16,9 +16,10 @@ from libs.contracts.envelope import EnvelopeError, Event, decode, decode_envelop
 from libs.contracts.payloads.base import Payload
 from libs.flow.batch import handlers_of, utc
 from libs.flow.flow import Flow
+from libs.flow.recording import Recording, RecordingError
 from libs.flow.wire import Incoming
 from services.router.replay.decisions import Decision
-from services.router.replay.recording import READ, Recording, RecordingError
+from services.router.replay.recording import READ
 from services.router.replay.rows import LaneRows
 from services.router.replay.turn import Made, Turning
 
@@ -52,7 +53,7 @@ class Lane:
             if records and records[0].offset > self._begin.get(topic, 0):
                 raise RecordingError(
                     f"{topic}/{lane} begins at offset {records[0].offset}: what was waiting or held before is not known. "
-                    "Record from the beginning of the log, or with --rows"
+                    "Record from the beginning of the log, or write `python -m services.router.replay.rows` first"
                 )
         self._taken = dict.fromkeys(READ, 0)
         first = [utc(records[0].timestamp) for records in self._inputs.values() if records]

@@ -28,7 +28,8 @@ def tell(found: Comparison, console: Console) -> None:
     if others:
         say(
             f"The recording was decided under policy version {', '.join(others)}, this workspace is version "
-            f"{found.workspace}: name the workspace file of that time with POLICY, or expect differences.",
+            f"{found.workspace}: this build knows other settings, or the file is another. Where there are "
+            "differences, name the workspace file of that time with --recorded.",
             "yellow",
         )
     for difference in found.differences[:SHOWN]:

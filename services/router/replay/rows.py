@@ -1,10 +1,18 @@
-"""This file takes what the tables hold of matching at one moment, from which a recording can begin in the middle of its topics."""
+"""This file takes what the tables hold of matching at one moment, from which a recording can begin in the middle of its topics:
+`python -m services.router.replay.rows --out FOLDER`, before `make record OUT=FOLDER`.
+"""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
 
+import typer
 from pydantic import TypeAdapter
 
+from libs.flow.database import Database, DatabaseAway
+from libs.flow.recording import SUFFIX
 from libs.flow.store import Session
 from libs.flow.timers import TimerRow
 from services.router.assignment.domain.agents import AgentState
@@ -75,3 +83,38 @@ def to_json(rows: tuple[LaneRows, ...]) -> bytes:
 def from_json(text: bytes) -> tuple[LaneRows, ...]:
     """Raises ValueError."""
     return _ALL.validate_json(text)
+
+
+async def _read(postgres: str) -> tuple[LaneRows, ...]:
+    database = Database(postgres, "router", application="sambung-record", size=1)
+    await database.start()
+    try:
+        async with database.connection() as db, db.transaction(isolation="repeatable_read", readonly=True):
+            return await read_rows(db)
+    finally:
+        await database.stop()
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="the folder that is recorded into afterwards")],
+    postgres: Annotated[str, typer.Option(envvar="SAMBUNG_POSTGRES", help="the router's database")] = "",
+) -> None:
+    """Write what matching holds now into a folder; run it before `make record`, whose folder it must be."""
+    if not postgres:
+        raise typer.BadParameter("SAMBUNG_POSTGRES is not set: it names the router's database")
+    if any(out.glob(f"*{SUFFIX}")):
+        raise typer.BadParameter(
+            f"{out} holds a recording already: rows come first, in a folder of their own"
+        )
+    try:
+        rows = asyncio.run(_read(postgres))
+    except DatabaseAway as fault:
+        typer.secho(f"{fault}; is the database up?", fg="red", err=True)
+        raise typer.Exit(1) from None
+    out.mkdir(parents=True, exist_ok=True)
+    (out / ROWS).write_bytes(to_json(rows))
+    typer.echo(f"{len(rows)} lanes: {out / ROWS}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

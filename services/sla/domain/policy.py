@@ -9,11 +9,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from libs.contracts.vocabulary import Metric
+from libs.contracts.vocabulary import VIP, Metric
 from services.sla.domain.calendar import ALWAYS_OPEN
 
-VIP = "vip"
-"""The tag of important customers."""
 ON_HOLD = "on_hold"
 """Pause reason: snoozed."""
 WAITING_FOR_CUSTOMER = "waiting_for_customer"

@@ -5,13 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from libs.contracts.vocabulary import Metric
+from libs.contracts.vocabulary import VIP, Metric
 from services.sla.domain.clock import WHOLE, Clock, State
 from services.sla.domain.conversation import Conversation, fold
 from services.sla.domain.definition import Definition, Offset, Span
 from services.sla.domain.facts import Fact, Kind
 from services.sla.domain.hours import OpenHours
-from services.sla.domain.policy import ON_HOLD, VIP, WAITING_FOR_CUSTOMER, Policy, Step, ruling
+from services.sla.domain.policy import ON_HOLD, WAITING_FOR_CUSTOMER, Policy, Step, ruling
 from services.sla.domain.standing import Happened, Happening, Standing, news, standing
 from tests.unit.sla.test_conversation import ALL_HOURS, FIRST, NEXT, NINE, SOLVED, minute
 

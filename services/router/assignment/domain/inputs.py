@@ -25,6 +25,7 @@ class Request:
     excluded_agent_ids: tuple[str, ...] = ()
     reason: str = "requested"
     """Why it is wanted now, as the queue is told: `requested`, `transferred`."""
+    vip: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Reprioritise:
     due_at: datetime | None = None
     least_priority: int | None = None
     """Raises the priority to this where it is lower."""
+    vip: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,7 @@ class Loan:
     offers: int
     step: int
     declined: dict[str, datetime]
+    vip: bool = False
 
 
 @dataclass(frozen=True, slots=True)

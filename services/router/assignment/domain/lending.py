@@ -58,8 +58,10 @@ def wish(step: Step, what: Wish) -> None:
                 step.book.put_item(away)
         case Reprioritise():
             requests.reprioritise(step, what)
-            if step.book.items.get(what.work_item_id) is item:
+            after = step.book.items.get(what.work_item_id)
+            if after is None or after is item:
                 return
+            what = Reprioritise(after.work_item_id, after.priority, after.due_at, vip=after.vip)
         case FallSilent():
             if away is None:
                 requests.fall_silent(step, what)
@@ -245,6 +247,7 @@ def _made(step: Step, loan: Loan, number: int) -> WorkItem:
         declined=loan.declined or None,
         home=loan.home,
         loan=number,
+        vip=loan.vip,
     )
 
 

@@ -66,7 +66,7 @@ def asked_for(step: "Step", item: WorkItem) -> dict[str, int]:
 
 def _terms(item: WorkItem) -> tuple[Any, ...]:
     """What another pool must know, as far as it can change while the item is lent."""
-    return item.step, item.priority, item.due_at, item.declined
+    return item.step, item.priority, item.due_at, item.declined, item.vip
 
 
 # -- in the other pool ------------------------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from services.router.assignment.domain.roster import Group
 from services.router.assignment.domain.strategies import (
     EPOCH,
     GUARD,
-    MICROSECOND,
     AgentKey,
     WaitingKey,
     due_at,

@@ -49,6 +49,8 @@ class Policy:
     """Which free agent comes first: a name in strategies.PICKS."""
     head_start: timedelta | None = None
     """What a level of priority is worth in waiting time; None takes the order's own."""
+    vip_priority: int = 0
+    """By how many levels a VIP's work is raised above its queue's priority."""
     late_behind: float = 0.0
     """How much later an item counts once its deadline is missed, in targets, so that those who can still be in time go
     before it. From strategies.GUARD times its target on it is back where it was."""

@@ -22,6 +22,7 @@ def request(step: Step, asked: Request) -> None:
         step.ignore("already_requested")
         return
     only = asked.only_agent_id if asked.only_agent_id in policy.agents else None
+    raised = policy.vip_priority if asked.vip else 0
     note = None if only == asked.only_agent_id else f"{asked.only_agent_id} is not in pool {policy.pool}"
     step.queue(
         WorkItem(
@@ -35,7 +36,7 @@ def request(step: Step, asked: Request) -> None:
             skills=asked.skills,
             preferred_skills=asked.preferred_skills or None,
             units=policy.units(asked.channel),
-            priority=asked.priority,
+            priority=asked.priority + raised,
             due_at=asked.due_at,
             last_agent_id=asked.last_agent_id,
             only_agent_id=only,
@@ -44,6 +45,8 @@ def request(step: Step, asked: Request) -> None:
             state=WorkState.QUEUED,
             version=0,
             changed_at=step.at,
+            vip=asked.vip,
+            raised=raised,
         ),
         asked.reason,
         note,
@@ -69,7 +72,10 @@ def withdraw(step: Step, asked: Withdraw) -> None:
 
 
 def reprioritise(step: Step, asked: Reprioritise) -> None:
-    """A deadline that was missed is not moved later: a customer whose answer is late must not lose their place for it."""
+    """A deadline that was missed is not moved later: a customer whose answer is late must not lose their place for it.
+
+    What being a VIP is worth comes on top of what is asked for otherwise, and goes with the tag.
+    """
     item = step.book.items.get(asked.work_item_id)
     if item is None:
         step.ignore("unknown_work")
@@ -77,13 +83,19 @@ def reprioritise(step: Step, asked: Reprioritise) -> None:
     due_at = asked.due_at or item.due_at
     if item.due_at is not None and item.due_at <= step.now:
         due_at = min(item.due_at, due_at or item.due_at)
-    priority = item.priority if asked.priority is None else asked.priority
+    base = item.priority - item.raised if asked.priority is None else asked.priority
     if asked.least_priority is not None:
-        priority = max(priority, asked.least_priority)
-    if (priority, due_at) == (item.priority, item.due_at):
+        base = max(base, asked.least_priority)
+    vip, raised = item.vip, item.raised
+    if asked.vip is not None and asked.vip is not vip:
+        vip, raised = asked.vip, step.policy.vip_priority if asked.vip else 0
+        # What it is worth is for the home pool to say; the priority that it tells has that in it.
+        raised = 0 if item.home is not None else raised
+    priority = base + raised
+    if (priority, due_at, vip) == (item.priority, item.due_at, item.vip):
         step.ignore("no_change")
         return
-    step.book.put_item(replace(item, priority=priority, due_at=due_at))
+    step.book.put_item(replace(item, priority=priority, due_at=due_at, vip=vip, raised=raised))
 
 
 def wrap_up_ended(step: Step, work_item_id: str) -> None:

@@ -104,6 +104,9 @@ class WorkItem:
     """How many of its queue's relaxations hold."""
     preferred_skills: dict[str, int] | None = None
     """Skills with levels that come before the pick's order, and are not insisted on."""
+    vip: bool = False
+    raised: int = 0
+    """Levels of its priority that it has for being a VIP's."""
     declined: dict[str, datetime] | None = None
     """Agent -> when they turned it down; an entry goes when the decline memory lapses."""
     home: str | None = None

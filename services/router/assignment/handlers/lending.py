@@ -98,6 +98,7 @@ def _loan(item: WorkItem, number: int, skills: dict[str, int]) -> dict[str, Any]
         "offers": item.offers,
         "step": item.step,
         "declined": item.declined or {},
+        "vip": item.vip,
     }
 
 
@@ -122,6 +123,7 @@ def _loan_of(event: LoanEvent, home: str) -> inputs.Loan:
         offers=event.offers,
         step=event.step,
         declined=event.declined,
+        vip=event.vip,
     )
 
 
@@ -130,7 +132,7 @@ def _wish(what: inputs.Wish | inputs.CallBack) -> dict[str, Any]:
         case inputs.Withdraw():
             return {"what": "withdraw", "reason": what.reason, "wrap_up": what.wrap_up}
         case inputs.Reprioritise():
-            fields = {"priority": what.priority, "due_at": what.due_at, "least_priority": what.least_priority}
+            fields = {"priority": what.priority, "due_at": what.due_at, "vip": what.vip}
             return {"what": "reprioritise", **fields}
         case inputs.FallSilent():
             return {"what": "fall_silent", "agent_id": what.agent_id, "since": what.since}
@@ -148,7 +150,7 @@ def _wish_of(event: WorkPassedOn) -> inputs.Wish | inputs.CallBack:
         case "withdraw":
             return inputs.Withdraw(name, event.reason, event.wrap_up)
         case "reprioritise":
-            return inputs.Reprioritise(name, event.priority, event.due_at, event.least_priority)
+            return inputs.Reprioritise(name, event.priority, event.due_at, vip=event.vip)
         case "fall_silent":
             return inputs.FallSilent(name, event.agent_id or "", event.since or event.occurred_at)
         case "resume":

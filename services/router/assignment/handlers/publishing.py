@@ -77,7 +77,7 @@ def _event(fact: WorkFact) -> WorkEvent:
                 **base,
                 waiting_since=item.waiting_since,
                 reason=fact.reason,
-                explanation=_explained(fact.explanation),
+                explanation=_explained(fact.explanation, item),
             )
         case made.Offered():
             return ReservationOffered(
@@ -87,7 +87,7 @@ def _event(fact: WorkFact) -> WorkEvent:
                 held_by=item.agent_id,
                 expires_at=fact.reservation.expires_at,
                 waiting_since=item.waiting_since,
-                explanation=_explained(fact.explanation),
+                explanation=_explained(fact.explanation, item),
             )
         case made.ReservationEnded():
             metrics.RESERVATIONS.labels(item.pool, fact.ending).inc()
@@ -103,7 +103,7 @@ def _event(fact: WorkFact) -> WorkEvent:
                 forced_by=fact.forced_by,
                 taken_over_from=fact.taken_over_from,
                 waited_seconds=waited,
-                explanation=_explained(fact.explanation),
+                explanation=_explained(fact.explanation, item),
             )
         case made.Idled():
             return WorkIdled(**base, agent_id=fact.agent_id, since=fact.since)
@@ -164,7 +164,7 @@ def _base(item: WorkItem) -> dict[str, Any]:
     }
 
 
-def _explained(explanation: made.Explanation) -> Explanation:
+def _explained(explanation: made.Explanation, item: WorkItem) -> Explanation:
     return Explanation(
         policy=explanation.policy,
         policy_version=explanation.policy_version,
@@ -176,6 +176,7 @@ def _explained(explanation: made.Explanation) -> Explanation:
         considered=explanation.considered,
         note=explanation.note,
         step=explanation.step,
+        vip=True if item.vip else None,
     )
 
 

@@ -67,6 +67,7 @@ class Handlers:
             only_agent_id=asked.only_agent_id,
             excluded_agent_ids=asked.excluded_agent_ids,
             reason=asked.reason,
+            vip=asked.vip,
         )
         return _received(turn, event, asked.pool, request)
 
@@ -78,7 +79,9 @@ class Handlers:
 
     def on_work_reprioritised(self, turn: AssignmentTurn, event: Event[WorkReprioritised]) -> Outcome | None:
         asked = event.data
-        what = inputs.Reprioritise(asked.work_item_id, asked.priority, asked.due_at, asked.least_priority)
+        what = inputs.Reprioritise(
+            asked.work_item_id, asked.priority, asked.due_at, asked.least_priority, asked.vip
+        )
         return _received(turn, event, asked.pool, what)
 
     def on_work_escalated(self, turn: AssignmentTurn, event: Event[WorkEscalated]) -> Outcome | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from libs.contracts.ids import ContactId, ContactPointId, ConversationId, conversation_id, work_item_id
-from libs.contracts.vocabulary import Channel, ConversationState
+from libs.contracts.vocabulary import VIP, Channel, ConversationState
 
 OPEN, SNOOZED, RESOLVED = ConversationState.OPEN, ConversationState.SNOOZED, ConversationState.RESOLVED
 
@@ -95,6 +95,10 @@ class Conversation:
     def due_at(self) -> datetime | None:
         """The nearest deadline; a breached one stays the nearest until it is answered."""
         return min(self.clocks.values(), default=None)
+
+    @property
+    def vip(self) -> bool:
+        return VIP in self.tags
 
     def no_earlier(self, at: datetime) -> datetime:
         """The time of a change of state that happened at `at`."""

@@ -215,12 +215,14 @@ class CommandHandlers:
         return None
 
     def _tag(self, writer: Writer, event: Event[TagConversation]) -> Refusal | None:
-        command = event.data
+        command, was_vip = event.data, writer.conversation.vip
         tags = change_tags(writer.conversation.tags, command.add, command.remove)
         if isinstance(tags, Refusal):
             return tags
         writer.change(replace(writer.conversation, tags=tags))
         writer.tell(ConversationTagged, event.envelope.time, by=self._author(command.author), tags=tags)
+        if writer.conversation.vip is not was_vip:
+            writer.tell_vip(event.envelope.time)
         return None
 
 

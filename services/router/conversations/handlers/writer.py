@@ -90,6 +90,7 @@ class Writer:
             reason=reason,
             requested_at=waiting_since or at,
             due_at=c.work_due_at,
+            vip=c.vip,
         )
         self.turn.emit(payload, key=c.pool, at=at, correlation=c.conversation_id)
 
@@ -119,6 +120,14 @@ class Writer:
         payload = WorkReprioritised(work_item_id=c.work_item_id, pool=c.pool, due_at=c.due_at, occurred_at=at)
         self.turn.emit(payload, key=c.pool, at=at, correlation=c.conversation_id)
         self.change(replace(c, work_due_at=c.due_at))
+
+    def tell_vip(self, at: datetime) -> None:
+        """Tell matching whether the conversation is a VIP's, where it has work."""
+        c = self.conversation
+        if c.work_item_id is None:
+            return
+        payload = WorkReprioritised(work_item_id=c.work_item_id, pool=c.pool, vip=c.vip, occurred_at=at)
+        self.turn.emit(payload, key=c.pool, at=at, correlation=c.conversation_id)
 
 
 def refuse(turn: Hand, command: ConversationCommand, command_id: str, refusal: Refusal, at: datetime) -> None:

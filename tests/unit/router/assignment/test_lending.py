@@ -13,6 +13,7 @@ from libs.contracts.payloads.assignments import (
     WorkEvent,
     WorkIdled,
     WorkQueued,
+    WorkReprioritised,
 )
 from libs.contracts.payloads.lending import WorkLent
 from libs.contracts.vocabulary import Presence
@@ -170,6 +171,24 @@ def test_what_is_asked_at_home_reaches_the_pool_that_has_it(pools: Pools) -> Non
     pools.withdraw("wki_1", reason="transferred")
     assert only(settle(pools), WorkCompleted).reason == "transferred"
     assert pools.load("citra") == 0
+
+
+def test_what_a_vip_is_worth_the_home_pool_says() -> None:
+    of = workspace(vip_priority=3)
+    pools = Pools(replace(of, pools={**of.pools, OTHER: replace(of.pools[OTHER], vip_priority=9)}))
+    pools.presence("citra")
+    offer = offered(pools, vip=True)
+    assert offer.explanation.vip
+    there = pools.item("wki_1", OTHER)
+    assert there is not None
+    assert there.priority == 3
+    for vip, priority in ((False, 0), (True, 3)):
+        asked = WorkReprioritised(work_item_id="wki_1", pool=HOME, vip=vip, occurred_at=pools.now)
+        pools.give(asked, HOME)
+        settle(pools)
+        there = pools.item("wki_1", OTHER)
+        assert there is not None
+        assert (there.vip, there.priority) == (vip, priority)
 
 
 # -- home again -------------------------------------------------------------------------------------------------------

@@ -8,22 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from libs.contracts.decided import Decided
 from libs.contracts.envelope import decode
 from libs.contracts.payloads.assignments import ReservationOffered
+from libs.flow.recording import Recording, RecordingError, Writer, gather
 from libs.flow.wire import Incoming
 from libs.workspace import Workspace, load
+from services.router.replay import rows
 from services.router.replay.comparison import compare
-from services.router.replay.recording import (
-    INPUTS,
-    OUTPUTS,
-    Recording,
-    RecordingError,
-    Writer,
-    gather,
-    read,
-)
+from services.router.replay.recording import INPUTS, OUTPUTS, lanes, read
 from services.router.replay.report import lines_of
 
 DEMO = Path("tests/fixtures/recorded/demo")
@@ -67,7 +62,14 @@ def test_every_recorded_decision_is_made_again_without_a_difference() -> None:
     found = compare(demo(), workspace())
     assert found.differences == []
     assert found.events == len(distinct(*OUTPUTS)) > 900
-    assert (found.left, set(found.versions)) == (0, {workspace().version})
+    assert (found.left, len(found.versions)) == (0, 1)
+
+
+def test_a_workspace_that_says_the_same_under_another_version_makes_the_same_decisions() -> None:
+    """As every setting that a newer build knows gives the file a new version."""
+    found = compare(demo(), replace(workspace(), version="newer"))
+    assert found.differences == []
+    assert "newer" not in found.versions
 
 
 def test_the_three_topics_that_are_needed_are_enough() -> None:
@@ -144,20 +146,37 @@ def test_records_that_come_twice_change_nothing() -> None:
 
 def test_what_is_written_is_read_as_it_was(tmp_path: Path) -> None:
     garbage = Incoming("work", 0, 0, 5, b"k", b"\xff no json", (("x", b"\xfe"),))
-    with Writer(tmp_path) as writer:
+    with Writer(tmp_path, (*INPUTS, *OUTPUTS)) as writer:
         for record in [garbage, *all_records(*INPUTS, *OUTPUTS)]:
             writer.take(record)
     found = read(tmp_path)
     assert found.of("work", 0)[0] == garbage
     assert len(found) == len(demo()) + 1
     assert sum(writer.counts.values()) == len(found)
-    assert read(tmp_path / "work.jsonl.gz").lanes == found.lanes
+    assert lanes(read(tmp_path / "work.jsonl.gz")) == lanes(found)
+    with pytest.raises(RecordingError, match="name another folder"), Writer(tmp_path, INPUTS):
+        pytest.fail("two recordings in one folder")
+
+
+def test_the_recording_that_clocks_are_made_of_again_holds_decisions_too() -> None:
+    folder = Path("tests/fixtures/recorded/sla")
+    found = compare(read(folder), load(folder / "workspace.yaml", secrets=False))
+    assert found.decisions > 200
+
+
+def test_rows_come_before_the_recording_that_begins_with_them(tmp_path: Path) -> None:
+    with Writer(tmp_path, INPUTS):
+        pass
+    with pytest.raises(typer.BadParameter, match="rows come first"):
+        rows.main(tmp_path, postgres="postgresql://nowhere")
+    with pytest.raises(typer.BadParameter, match="SAMBUNG_POSTGRES"):
+        rows.main(tmp_path / "new", postgres="")
 
 
 def test_a_folder_that_is_no_recording_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="is not there: name a folder"):
         read(tmp_path / "nowhere")
-    with pytest.raises(RecordingError, match=r"has no work.jsonl.gz, .* --out FOLDER"):
+    with pytest.raises(RecordingError, match=r"has no work.jsonl.gz, .* OUT=FOLDER"):
         read(tmp_path)
     for topic in (*INPUTS, "assignments"):
         (tmp_path / f"{topic}.jsonl.gz").write_bytes(b"no gzip")

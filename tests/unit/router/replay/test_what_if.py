@@ -15,12 +15,12 @@ from libs.contracts.payloads.assignments import AgentChanged, WorkAssigned, Work
 from libs.contracts.payloads.base import Payload
 from libs.contracts.payloads.commands import Heartbeat, SetPresence
 from libs.contracts.vocabulary import Channel, Presence
+from libs.flow.recording import gather
 from libs.workspace import Agent, Pool, Queue, Workspace
 from services.router.replay import __main__ as command
 from services.router.replay.handling import Handling, level_factors, patience
 from services.router.replay.history import Answer, History, Item, Response, history
 from services.router.replay.measures import Measures, busy_shares, jain, measure
-from services.router.replay.recording import gather
 from services.router.replay.what_if import WhatIf
 from tests.unit.router.replay.test_replay import DEMO, demo, pools, workspace
 
@@ -125,6 +125,18 @@ def test_handle_times_are_those_recorded_and_the_next_begins_when_they_end() -> 
     history = past([handled("1", 0, 0, 40), handled("2", 5, 40, 20)], agents=2)
     assert assigned(lived(history, centre(), centre())) == {"1": ("a0", 0), "2": ("a0", 40)}
     assert assigned(lived(history, centre(2), centre(2))) == {"1": ("a0", 0), "2": ("a1", 5)}
+
+
+def test_what_raising_vips_would_have_changed_is_seen_in_a_recording_that_was_made_without() -> None:
+    important = handled("3", 6, 60, 20)
+    important = replace(important, request=important.request.model_copy(update={"vip": True}))
+    history = past([handled("1", 0, 0, 40), handled("2", 5, 40, 20), important])
+    plain, pool = centre(), Pool("main", auto_accept=True, vip_priority=2)
+    raised = replace(plain, pools={"main": pool})
+    assert [
+        name for name, _ in sorted(assigned(lived(history, plain, plain)).items(), key=lambda a: a[1][1])
+    ] == ["1", "2", "3"]
+    assert assigned(lived(history, plain, raised)) == {"1": ("a0", 0), "3": ("a0", 40), "2": ("a0", 60)}
 
 
 def test_who_gave_up_leaves_after_the_same_wait_unless_somebody_is_there_before() -> None:
@@ -319,4 +331,4 @@ def test_another_policy_gives_a_table_and_a_plot(tmp_path: Path, form: str) -> N
 def test_the_command_says_what_to_do_about_a_folder_that_is_no_recording(tmp_path: Path) -> None:
     code, said = run(str(tmp_path))
     assert code == 2
-    assert "services.router.record" in said
+    assert "make record OUT=FOLDER" in said
