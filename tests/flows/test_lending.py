@@ -1,6 +1,6 @@
 """This file proves on the real database that pools lend each other work: every event twice, crashes between steps, and the log replayed."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -24,6 +24,7 @@ from libs.contracts.payloads.lending import LendingEvent
 from libs.contracts.vocabulary import Channel, Presence
 from libs.flow.harness import Harness
 from libs.flow.recording import gather
+from libs.flow.wire import Outgoing
 from libs.service import problems
 from services.router.assignment.api import routes
 from services.router.assignment.flow import flow
@@ -164,6 +165,29 @@ async def test_a_pool_of_the_same_lane_lends_as_any_other(postgres_dsn: str) -> 
         await withdraw(h, "1")
         await h.hear_itself()
         assert await rows(h, "work_item") == await rows(h, "lent_item") == []
+
+
+async def test_another_pool_is_told_of_work_only_once_all_that_happened_to_it_is_on_the_log(
+    postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with harness(postgres_dsn) as h:
+        published: list[list[str]] = []
+        publish = h._publisher.publish
+
+        async def noted(records: Sequence[Outgoing]) -> None:
+            published.append(sorted({record.topic for record in records}))
+            await publish(records)
+
+        monkeypatch.setattr(h._publisher, "publish", noted)
+        await presence(h, "citra")
+        await work(h, "1")
+        published.clear()
+        await h.advance(MINUTE)
+        assert published == [["assignments"], ["lending"]]
+        await h.crash()
+        await h.advance(SECOND)
+        again = [topics for topics in published[2:] if topics != ["agents"]]
+        assert again == [["assignments"], ["lending"]]
 
 
 async def test_the_agents_page_counts_capacity_that_a_claim_holds(postgres_dsn: str) -> None:
