@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from libs.contracts.payloads.assignments import WorkRequested
-from libs.contracts.payloads.commands import ResolveConversation, TransferConversation
+from libs.contracts.payloads.commands import ResolveConversation, SnoozeConversation, TransferConversation
 from libs.contracts.payloads.sla import (
     ClockBreached,
     ClockCancelled,
@@ -139,6 +139,22 @@ async def test_escalation_raises_the_priority_of_the_work(desk: Desk) -> None:
     assert only(events, "conversation.prioritised").priority == 7
     work = only(events, "work.reprioritised")
     assert (work.least_priority, work.priority) == (7, None)
+
+
+async def test_raised_priority_is_that_of_later_work_until_another_queue_or_the_end(desk: Desk) -> None:
+    await escalated(desk, raise_priority=7)
+    await desk.asks(SnoozeConversation, until=desk.now + HOUR)
+    assert only(await desk.h.advance(HOUR), "work.requested").priority == 7
+    await desk.h.crash()
+    await desk.asks(TransferConversation, agent_id="budi")
+    assert desk.last(WorkRequested).priority == 7
+    await desk.asks(TransferConversation, queue="prioritas")
+    assert desk.last(WorkRequested).priority == 10
+    await desk.asks(TransferConversation, queue="umum")
+    assert desk.last(WorkRequested).priority == 0
+    await escalated(desk, raise_priority=7)
+    await desk.asks(ResolveConversation)
+    assert only(await desk.says(), "work.requested").priority == 0
 
 
 async def test_escalation_moves_to_a_queue_with_its_age_and_raises_the_work_as_it_waits_there(

@@ -62,7 +62,7 @@ class ConversationTagged(ConversationEvent):
 
 
 class ConversationPrioritised(ConversationEvent):
-    """Raised: it has at least this priority from now on, until it comes to another queue."""
+    """Raised: it has at least this priority from now on, until it comes to another queue or is resolved."""
 
     type = "conversation.prioritised.v1"
     by: Author

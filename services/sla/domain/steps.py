@@ -72,11 +72,15 @@ def _begun(before: Conversation, fact: Fact) -> Conversation:
 
 
 def _transferred(before: Conversation, fact: Fact) -> Conversation:
+    """A priority that was raised stays while the queue is the same."""
     queue, may_hold = fact.queue or before.queue, fact.may_hold
+    priority = before.priority if fact.priority is None else fact.priority
+    if queue == before.queue:
+        priority = max(priority, before.priority)
     moved = replace(
         _each(before, lambda clock: clock if clock.queue == queue else replace(clock, queue=queue)),
         queue=queue,
-        priority=before.priority if fact.priority is None else fact.priority,
+        priority=priority,
         assigned=False,
     )
     if may_hold is None:

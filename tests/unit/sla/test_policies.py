@@ -253,6 +253,15 @@ def test_new_terms_do_not_move_a_breach_that_has_happened() -> None:
     ]
 
 
+def test_a_raised_priority_stays_through_a_snooze_and_a_transfer_within_the_queue() -> None:
+    policy = replace(PLAIN, by_priority=((FIRST, ((5, 8 * MINUTE),)),))
+    story = Story(policy).add(Kind.PRIORITISED, 3, priority=7)
+    story.add(Kind.TRANSFERRED, 4, queue="general", policies=(policy,), priority=0)
+    assert story.one().due_at(ALL_HOURS) == minute(8)
+    story.add(Kind.SNOOZED, 5).add(Kind.REOPENED, 6, queue="general", policies=(policy,), priority=0)
+    assert story.one().changes == (minute(3),)
+
+
 def test_a_change_of_priority_takes_its_target_and_keeps_the_time_used_up() -> None:
     policy = replace(PLAIN, by_priority=((FIRST, ((5, 8 * MINUTE),)),))
     story = Story(policy).add(Kind.PRIORITISED, 3, priority=7)

@@ -73,6 +73,8 @@ class Book:
         self.turn = 0
         self.ledger = Ledger()
         self._limits: dict[str, Limits] = {}
+        self._shortages: dict[str, dict[tuple[Channel, int], str | None]] = {}
+        """What was said of agents' room since it last changed: explanations ask it of dozens of agents."""
         self._saved_heartbeat: dict[str, datetime | None] = {}
         self._changed_items: dict[str, WorkItem] = {}
         self.lends = policy.lends
@@ -143,7 +145,10 @@ class Book:
 
     def shortage(self, agent_id: str, channel: Channel, units: int) -> str | None:
         """Why the agent has no room for it, in words; None where they have."""
-        return self.limits(agent_id).shortage(self.ledger.load(agent_id), channel, units)
+        known, needs = self._shortages.setdefault(agent_id, {}), (channel, units)
+        if needs not in known:
+            known[needs] = self.limits(agent_id).shortage(self.ledger.load(agent_id), channel, units)
+        return known[needs]
 
     def is_free(self, agent_id: str) -> bool:
         """Available, of this pool, and with room for something."""
@@ -295,6 +300,7 @@ class Book:
                 line.forget_fits()
 
     def _place(self, agent_id: str) -> None:
+        self._shortages.pop(agent_id, None)
         agent, load = self.agents[agent_id], self.ledger.load(agent_id)
         available = agent.listed and agent.presence is Presence.AVAILABLE
         room = max(0, agent.capacity - load.units)

@@ -88,6 +88,8 @@ class Conversation:
     silent: bool = False
     """Whether matching was told that it is."""
     tags: tuple[str, ...] = ()
+    raised_priority: int | None = None
+    """The least priority of its work, by an SLA policy; until it comes to another queue, or is resolved."""
     clocks: dict[str, datetime] = field(default_factory=dict)
     """SLA clocks that run or were breached -> deadline."""
 
@@ -138,7 +140,15 @@ def reopen(conversation: Conversation, *, queue: str, pool: str, at: datetime) -
 def resolve(conversation: Conversation, at: datetime) -> Conversation:
     """Deadlines end with it; clocks that run on after a reopening are told anew."""
     _check(conversation, RESOLVED)
-    return replace(conversation, state=RESOLVED, changed_at=at, resolved_at=at, snoozed_until=None, clocks={})
+    return replace(
+        conversation,
+        state=RESOLVED,
+        changed_at=at,
+        resolved_at=at,
+        snoozed_until=None,
+        raised_priority=None,
+        clocks={},
+    )
 
 
 def snooze(conversation: Conversation, *, until: datetime, at: datetime) -> Conversation:
@@ -147,8 +157,15 @@ def snooze(conversation: Conversation, *, until: datetime, at: datetime) -> Conv
 
 
 def transfer(conversation: Conversation, *, queue: str, pool: str) -> Conversation:
-    """Goes to another queue; whoever held it last is preferred no more."""
-    return replace(conversation, queue=queue, pool=pool, last_agent_id=None)
+    """Goes to a queue; whoever held it last is preferred no more."""
+    raised = conversation.raised_priority if queue == conversation.queue else None
+    return replace(conversation, queue=queue, pool=pool, last_agent_id=None, raised_priority=raised)
+
+
+def raise_priority(conversation: Conversation, priority: int) -> Conversation:
+    """Never lowers one that was raised before."""
+    raised = conversation.raised_priority
+    return replace(conversation, raised_priority=priority if raised is None else max(raised, priority))
 
 
 def hear(conversation: Conversation, at: datetime) -> Conversation:

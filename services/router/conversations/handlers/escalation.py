@@ -8,7 +8,7 @@ from libs.contracts.payloads.sla import ClockEscalated
 from libs.contracts.vocabulary import AuthorKind, ConversationState
 from libs.flow.flow import Drop, Outcome
 from libs.workspace import Queue, Workspace
-from services.router.conversations.domain.conversation import transfer
+from services.router.conversations.domain.conversation import raise_priority, transfer
 from services.router.conversations.domain.queueing import Wish, destination, queue_of
 from services.router.conversations.domain.refusal import Refusal
 from services.router.conversations.handlers.writer import Hand, Writer
@@ -74,8 +74,9 @@ def _move(writer: Writer, step: ClockEscalated, queue: Queue) -> None:
 
 
 def _raise(writer: Writer, step: ClockEscalated, priority: int) -> None:
-    """Also where nobody waits: targets may depend on the priority. Work that is requested anew begins with its queue's."""
+    """Also where nobody waits: targets may depend on the priority, and work that is requested later begins with it."""
     at = writer.conversation.no_earlier(step.occurred_at)
+    writer.change(raise_priority(writer.conversation, priority))
     writer.tell(ConversationPrioritised, at, by=_author(step), priority=priority)
     c = writer.conversation
     if c.work_item_id is not None:

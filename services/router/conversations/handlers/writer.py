@@ -83,7 +83,7 @@ class Writer:
             channel=c.channel,
             skills={s: max(queue.skills.get(s, 0), skills.get(s, 0)) for s in {**queue.skills, **skills}},
             preferred_skills=dict(queue.prefers),
-            priority=queue.priority,
+            priority=max(queue.priority, c.raised_priority or queue.priority),
             last_agent_id=c.last_agent_id,
             only_agent_id=agent_id,
             excluded_agent_ids=(not_to,) if not_to else (),
