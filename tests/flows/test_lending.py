@@ -1,6 +1,7 @@
 """This file proves on the real database that pools lend each other work: every event twice, crashes between steps, and the log replayed."""
 
 from collections.abc import Awaitable, Sequence
+from dataclasses import fields
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -27,6 +28,7 @@ from libs.flow.recording import gather
 from libs.flow.wire import Outgoing
 from libs.service import problems
 from services.router.assignment.api import routes
+from services.router.assignment.domain.work import WorkItem
 from services.router.assignment.flow import flow
 from services.router.replay.comparison import compare
 from services.router.replay.handling import Handling
@@ -188,6 +190,15 @@ async def test_another_pool_is_told_of_work_only_once_all_that_happened_to_it_is
         await h.advance(SECOND)
         again = [topics for topics in published[2:] if topics != ["agents"]]
         assert again == [["assignments"], ["lending"]]
+
+
+async def test_a_guests_row_has_every_column_of_a_work_item(postgres_dsn: str) -> None:
+    """A later migration of the one table is one of the other too."""
+    async with harness(postgres_dsn) as h:
+        for table in ("work_item", "lent_item"):
+            sql = "select column_name as name from information_schema.columns where table_name = $1"
+            columns = {row["name"] for row in await h.rows(sql, table)}
+            assert {field.name for field in fields(WorkItem)} <= columns
 
 
 async def test_the_agents_page_counts_capacity_that_a_claim_holds(postgres_dsn: str) -> None:
