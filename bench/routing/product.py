@@ -169,7 +169,7 @@ def _number(name: str) -> int:
 
 SETTINGS: Mapping[str, Setting] = MappingProxyType(
     {
-        "product": Setting("slack", "best_fit", late_behind=0.5),
+        "product": Setting("slack", "best_fit", late_behind=0.45),
         "product_keep": Setting("slack", "best_fit"),
         "product_lia": Setting("longest_wait", head_start=EVER, deadlines=False, last_agent=False),
         "product_lia_tuned": Setting(
