@@ -85,6 +85,8 @@ class ConversationState(Word):
 class WorkState(Word):
     QUEUED = "queued"
     OFFERED = "offered"
+    CLAIMED = "claimed"
+    AWAY = "away"
     ASSIGNED = "assigned"
     WRAPPING = "wrapping"
     COMPLETED = "completed"

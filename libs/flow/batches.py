@@ -208,7 +208,7 @@ class Batches:
         self._count_dead(changes, entries)
         if changes.outgoing:
             with metrics.PUBLISH.labels(self.flow.name).time():
-                await self.shared.publisher.publish(changes.outgoing)
+                await self.shared.publish(changes.outgoing)
             self.state.outbox.append(first_seq)
         if self.state.timers.short:
             await read_next(self.shared.database, self.flow.name, self.index, self.state.timers)

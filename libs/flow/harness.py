@@ -69,7 +69,7 @@ class Harness:
         self._lanes: dict[int, Lane] = {}
         self._logs: dict[tuple[str, int], list[Incoming]] = {}
         self._sequences: dict[tuple[str, int], int] = {}
-        self._taken = 0
+        self._taken = self._heard = 0
         self._known: set[str] = set()
         self.emitted: list[Event[Any]] = []
         self.republished: list[Event[Any]] = []
@@ -162,9 +162,13 @@ class Harness:
 
     def logs(self) -> list[Incoming]:
         """Every record that the flow was given and that it published, with repeats, as they lie on the logs."""
+        for own in self._own():
+            self.append(own)
         written: dict[tuple[str, int], int] = {}
         published = []
         for record in self._publisher.records:
+            if record.topic in self.flow.reads:
+                continue
             slot = (record.topic, record.partition)
             offset = written[slot] = written.get(slot, -1) + 1
             published.append(Incoming(*slot, offset, 0, record.key, record.value, record.headers))
@@ -183,6 +187,28 @@ class Harness:
         for row in await self.rows("select distinct lane from timer where flow = $1", self.flow.name):
             await self.lane(row[0])
         return await self.settle()
+
+    async def hear_itself(self, rounds: int = 1_000) -> list[Event[Any]]:
+        """Let the flow read what it published to topics that it reads, twice, and what it publishes then. Returns what it emitted."""
+        fresh: list[Event[Any]] = []
+        while rounds and (own := self._own()):
+            rounds -= 1
+            for record in own:
+                for _ in range(2):
+                    self.append(record)
+                await self.catch_up(record.partition)
+            fresh += await self.settle()
+        return fresh
+
+    def _own(self) -> list[Incoming]:
+        """What was published to topics that the flow reads, and is on no log yet."""
+        records, at = self._publisher.records[self._heard :], int(self.time.now().timestamp() * 1000)
+        self._heard = len(self._publisher.records)
+        return [
+            Incoming(r.topic, r.partition, -1, at, r.key, r.value, r.headers)
+            for r in records
+            if r.topic in self.flow.reads
+        ]
 
     async def crash(self) -> None:
         """Forget everything in memory, as a killed process does; lanes are taken again when they are next needed."""

@@ -209,7 +209,7 @@ class Lane:
             )  # fmt: skip
             await self.work.store.open(c)
         if outbox:
-            await self.shared.publisher.publish([event for row in outbox for event in unpack(row["records"])])
+            await self.shared.publish([event for row in outbox for event in unpack(row["records"])])
             memory.outbox = [row["first_seq"] for row in outbox]
         self.work.begin(memory)
         if memory.outbox:

@@ -21,7 +21,7 @@ from libs.flow.wordless import without_words
 from libs.timesource import SystemTime
 from libs.workspace.durations import parse_duration
 
-TOPICS = ("work", "agent-commands", "assignments", "agents", "conversations", "sla")
+TOPICS = ("work", "agent-commands", "lending", "assignments", "agents", "conversations", "sla")
 WITH_WORDS = "conversations"
 
 console = Console()

@@ -50,6 +50,7 @@ def load(
     if found is not None:
         _check_pools(reading, root, found)
         _check_supervisors(reading, root, found)
+        _check_relaxing(reading, root, found)
     if reading.problems or found is None:
         raise WorkspaceError(reading.problems)
     return _complete(found)
@@ -118,6 +119,27 @@ def _check_supervisors(reading: Reading, root: yaml.Node, found: Document) -> No
                 reading.report(_walk(root, keys), "expected an agent whose role is supervisor")
 
 
+def _check_relaxing(reading: Reading, root: yaml.Node, found: Document) -> None:
+    """Steps add queues of the queue's own pool, and join other pools; these are offered work, and ask for none."""
+    for queue in found.queues.values():
+        for number in range(len(queue.relax)):
+            keys = ("queues", queue.id, "relax", number)
+            named = {key.value: node for key, node in _walk(root, keys).node.value}
+            for index, node in enumerate(named["queues"].value if "queues" in named else ()):
+                pool = found.queues[node.value].pool if node.value in found.queues else queue.pool
+                if pool != queue.pool:
+                    told = f"expected a queue of pool {queue.pool}; all agents of pool {pool} join by pools: [{pool}]"
+                    reading.report(_walk(root, (*keys, "queues", index)), told)
+            for index, node in enumerate(named["pools"].value if "pools" in named else ()):
+                place = _walk(root, (*keys, "pools", index))
+                if node.value == queue.pool:
+                    reading.report(place, "expected another pool; this is the queue's own")
+                elif queue.mode != "push":
+                    reading.report(
+                        place, f"expected no pool, since the queue's mode is {queue.mode}, not push"
+                    )
+
+
 def _walk(root: yaml.Node, keys: tuple[str | int, ...]) -> Place:
     node, path = root, ""
     for key in keys:
@@ -157,6 +179,11 @@ def version_of(workspace: Workspace) -> str:
     for place in (*content["pools"].values(), *content["queues"].values()):
         if place["allocation_hook"] is None:
             del place["allocation_hook"]
+    for queue in content["queues"].values():
+        for step in queue["relax"]:
+            # What a file does not say is no part of its version: decisions that are recorded with it name that.
+            if not step["pools"]:
+                del step["pools"]
     return digest(json.dumps(content, sort_keys=True, default=_canonical), size=7)
 
 

@@ -56,6 +56,8 @@ class Relaxation:
     skills: Mapping[str, int] = field(default_factory=dict)
     queues: tuple[str, ...] = ()
     """Of the same pool."""
+    pools: tuple[str, ...] = ()
+    """Other pools, all of whose agents may take the work too if they have the skills that are asked for then."""
     skip_if_nobody: bool = False
     """At once where nobody who is there fits what was asked before."""
 

@@ -240,6 +240,7 @@ _RELAXATION: Read[Relaxation] = record(
         "after": Field(duration(above_zero=True), required=True),
         "skills": Field(mapping(as_id, lambda _: whole(0, 5))),
         "queues": Field(listing(reference("queues"))),
+        "pools": Field(listing(reference("pools"))),
         "skip_if_nobody": Field(flag),
     },
 )

@@ -81,7 +81,9 @@ def _reads(api: APIRouter, desk: Desk) -> None:
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> Response:
         """Conversations, those opened last first; `next` of one page is `after` of the next."""
-        wanted = Filter(_own_pool(desk.workspace, principal), state, queue, agent)
+        pool = _own_pool(desk.workspace, principal)
+        # What an agent has may be lent by another pool.
+        wanted = Filter(None if agent == principal.agent_id else pool, state, queue, agent)
         return _json(await page(desk.database, wanted, after=after, limit=limit))
 
     @api.get("/v1/conversations/{conversation_id}")
@@ -90,7 +92,8 @@ def _reads(api: APIRouter, desk: Desk) -> None:
         found = await one(desk.database, conversation_id) if ID.fullmatch(conversation_id) else None
         if found is None:
             raise unknown_conversation()
-        if (pool := _own_pool(desk.workspace, principal)) is not None and found.pool != pool:
+        pool = _own_pool(desk.workspace, principal)
+        if pool not in (None, found.pool) and principal.agent_id not in found.agents:
             raise Problem(403, "other_pool", "Not allowed", "this belongs to another pool")
         return _json(found.text)
 

@@ -28,6 +28,8 @@ class Found:
 
     text: str
     pool: str | None
+    agents: tuple[str, ...] = ()
+    """Who is offered it, or holds it; not all of them need be of that pool."""
 
 
 async def page(database: Database, wanted: Filter, *, after: str | None, limit: int) -> str:
@@ -58,7 +60,8 @@ async def one(database: Database, conversation_id: str) -> Found | None:
     known = store.conversations.get(conversation_id, conversation_id)
     if known is None:
         return None
-    return Found(_text(store, conversation_id, messages=True), known.pool)
+    agents = tuple(agent for work in store.work.of(conversation_id) for agent in work.agents)
+    return Found(_text(store, conversation_id, messages=True), known.pool, agents)
 
 
 def _text(store: DeskStore, conversation_id: str, *, messages: bool) -> str:

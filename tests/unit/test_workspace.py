@@ -304,6 +304,46 @@ def test_one_mistake_gives_one_problem_at_its_place(change: tuple[str, str, str]
     assert re.match(r"\d+:\d+ ", problem)
 
 
+RELAXING = """  umum:
+    pool: utama
+    relax:
+      - after: 1m
+        pools: [lain]
+"""
+
+
+def test_a_relaxing_step_joins_other_pools(write: Write) -> None:
+    two = SMALL.replace("  utama: {}", "  utama: {}\n  lain: {}")
+    old = "  umum:\n    pool: utama\n"
+    assert two.count(old) == 1
+    workspace = load(write(two.replace(old, RELAXING)), KEY)
+    assert workspace.queues["umum"].relax[0].pools == ("lain",)
+    told = {
+        RELAXING.replace("[lain]", "[lian]"): "expected an id from pools",
+        RELAXING.replace("[lain]", "[utama]"): "expected another pool; this is the queue's own",
+        RELAXING + "    mode: pull\n": "expected no pool, since the queue's mode is pull, not push",
+        RELAXING.replace("pools: [lain]", "queues: [jauh]")
+        + "  jauh: {pool: lain}\n": "expected a queue of pool utama; all agents of pool lain join by pools: [lain]",
+    }
+    for text, expected in told.items():
+        [problem] = problems_of(write(two.replace(old, text)))
+        assert expected in problem
+        assert "queues.umum.relax[0]." in problem
+
+
+def test_a_step_that_joins_no_pool_leaves_the_version_as_it_was(write: Write) -> None:
+    """Recorded decisions name the version by which they were made."""
+    two = SMALL.replace("  utama: {}", "  utama: {}\n  lain: {}")
+    old = "  umum:\n    pool: utama\n"
+    texts = (
+        RELAXING.replace("        pools: [lain]\n", ""),
+        RELAXING.replace("[lain]", "[]"),
+        RELAXING,
+    )
+    versions = [load(write(two.replace(old, text)), KEY).version for text in texts]
+    assert versions[0] == versions[1] != versions[2]
+
+
 def test_agent_may_not_serve_a_queue_of_another_pool(write: Write) -> None:
     text = SMALL.replace("  utama: {}", "  utama: {}\n  lain: {}").replace(
         "pool: utama\n    cap", "pool: lain\n    cap"

@@ -6,9 +6,20 @@ from libs.contracts.payloads import (
     conversations,
     identity,
     inbound,
+    lending,
     levels,
     sla,
     timeline,
 )
 
-__all__ = ["assignments", "commands", "conversations", "identity", "inbound", "levels", "sla", "timeline"]
+__all__ = [
+    "assignments",
+    "commands",
+    "conversations",
+    "identity",
+    "inbound",
+    "lending",
+    "levels",
+    "sla",
+    "timeline",
+]

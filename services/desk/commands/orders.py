@@ -48,7 +48,9 @@ class Orders:
 
     async def _conversation(self, principal: Principal, target: str, body: r.Body, name: str) -> Order:
         contact_point_id, pool, remembered = await self._find(target)
-        self.in_pool(principal, pool)
+        known = self.live.hub.view.open.get(target)
+        if known is None or principal.agent_id not in known.agents:
+            self.in_pool(principal, pool)
         agent = self.workspace.agents.get(principal.agent_id)
         by = {
             "conversation_id": target,
@@ -106,10 +108,14 @@ class Orders:
         work = known.work[target]
         if body.agent_id not in self.workspace.agents:
             raise Problem(404, "unknown_agent", "No such agent")
+        pool = work.pool
+        if self.workspace.agents[body.agent_id].pool != pool:
+            # Work that is lent is called back by the pool of its queue.
+            pool = self.live.hub.view.pool_of_queue(work.queue) or pool
         payload = wire.ForceAssign(
-            agent_id=body.agent_id, pool=work.pool, work_item_id=target, ordered_by=principal.agent_id
+            agent_id=body.agent_id, pool=pool, work_item_id=target, ordered_by=principal.agent_id
         )
-        return Order(payload, work.pool, known.conversation_id)
+        return Order(payload, pool, known.conversation_id)
 
     def _consult(self, principal: Principal, target: str, body: r.Transfer, name: str) -> Order:
         """A warm transfer is matching's: it goes to the pool of the work, about who holds it."""

@@ -32,6 +32,15 @@ from libs.contracts.payloads.commands import (
     SetPresence,
     TakeWork,
 )
+from libs.contracts.payloads.lending import (
+    WorkClaimed,
+    WorkGranted,
+    WorkLent,
+    WorkPassedOn,
+    WorkRecalled,
+    WorkReturned,
+    WorkSettled,
+)
 from libs.flow.flow import Flow, Performer
 from libs.workspace import Workspace
 from services.router.assignment import metrics
@@ -40,6 +49,7 @@ from services.router.assignment.handlers.receiving import Handlers
 from services.router.assignment.policies import policy_of
 from services.router.assignment.store import AssignmentStore
 from services.router.assignment.timers import (
+    ClaimDue,
     DeclineDue,
     GraceDue,
     HookDue,
@@ -73,6 +83,15 @@ def flow(workspace: Workspace, ask: Performer | None = None) -> Flow:
                 WorkFellSilent: on.on_work_fell_silent,
                 WorkResumed: on.on_work_resumed,
             },
+            "lending": {
+                WorkLent: on.on_lending,
+                WorkClaimed: on.on_lending,
+                WorkGranted: on.on_lending,
+                WorkRecalled: on.on_lending,
+                WorkReturned: on.on_lending,
+                WorkSettled: on.on_lending,
+                WorkPassedOn: on.on_lending,
+            },
             "agent-commands": {
                 SetPresence: on.on_set_presence,
                 Heartbeat: on.on_heartbeat,
@@ -87,6 +106,7 @@ def flow(workspace: Workspace, ask: Performer | None = None) -> Flow:
         },
         timers={
             ReservationDue: on.on_reservation_due,
+            ClaimDue: on.on_claim_due,
             PresenceDue: on.on_presence_due,
             GraceDue: on.on_grace_due,
             WrapUpDue: on.on_wrap_up_due,
@@ -114,5 +134,14 @@ def flow(workspace: Workspace, ask: Performer | None = None) -> Flow:
                 ReservationRescinded,
             ),
             "agents": (AgentChanged,),
+            "lending": (
+                WorkLent,
+                WorkClaimed,
+                WorkGranted,
+                WorkRecalled,
+                WorkReturned,
+                WorkSettled,
+                WorkPassedOn,
+            ),
         },
     )

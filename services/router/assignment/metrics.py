@@ -31,6 +31,12 @@ ASSIGNED = Histogram(
     buckets=(0.01, 0.05, 0.25, 1, 5, 15, 30, 60, 120, 300, 900, 3600),
 )
 """way: accepted, direct (auto-accept), pulled, forced; work that is taken over from another agent has not waited"""
+LENDING = Counter(
+    "sambung_router_lending_total",
+    "What pools said to each other about work whose queue joins them, by the pool that said it",
+    ["pool", "what"],
+)
+"""what: lent, claimed, granted, recalled, returned, settled, passed_on"""
 REFUSED = Counter("sambung_router_agent_commands_refused_total", "Agent commands refused, by code", ["code"])
 
 HOOK_ASKED = Counter("sambung_router_hook_asked_total", "Requests sent to an allocation hook", ["hook"])
@@ -65,7 +71,7 @@ class _Waiting(Collector):
         for store in list(self.stores):
             for pool, engine in store.engines.items():
                 for item in engine.book.items.values():
-                    if item.state is WorkState.QUEUED:
+                    if item.state is WorkState.QUEUED and not item.loan:
                         slot, since = (pool, item.queue), item.waiting_since.timestamp()
                         depth[slot] += 1
                         oldest[slot] = min(since, oldest.get(slot, since))

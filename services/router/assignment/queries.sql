@@ -27,6 +27,10 @@ with claim as (
     union all
     select r.offer ->> 'agent_id', w.work_item_id, w.units
     from work_item w, jsonb_array_elements(w.reservations) as r(offer) where w.pool = $1
+    union all
+    -- claimed from another pool
+    select r.offer ->> 'agent_id', w.work_item_id, w.units
+    from lent_item w, jsonb_array_elements(w.reservations) as r(offer) where w.pool = $1
 )
 select a.agent_id, a.presence, a.reason, a.since, a.capacity, a.version,
        coalesce(sum(c.units), 0)::bigint as load,

@@ -37,12 +37,15 @@ class AssignmentStore(Store):
         self.agents = Table("agent_state", AgentState, key=["pool", "agent_id"], group="pool")
         self.decisions = Log("decision", Decided, key=["work_item_id", "version"])
         self.learned = Table("learned", Cell, key=["pool", "kind", "name"], group="pool")
-        self.tables = (self.work_items, self.agents, self.decisions, self.learned)
+        self.foreign = Table("lent_item", WorkItem, key=["pool", "work_item_id"], group="pool")
+        """What other pools decide about: guests, and what was granted to them."""
+        self.tables = (self.work_items, self.agents, self.decisions, self.learned, self.foreign)
 
     async def open(self, db: Session) -> None:
         await self.work_items.load_all(db, "lane = $1", self.lane)
         await self.agents.load_all(db, "lane = $1", self.lane)
         await self.learned.load_all(db, "lane = $1", self.lane)
+        await self.foreign.load_all(db, "lane = $1", self.lane)
         with no_collection():
             self.build()
 
@@ -51,10 +54,11 @@ class AssignmentStore(Store):
         self.engines.clear()
         for pool in (
             {row.pool for row in self.work_items}
+            | {row.pool for row in self.foreign}
             | {row.pool for row in self.agents}
             | {row.pool for row in self.learned}
         ):
-            items = self.work_items.of(pool) if self.work_items.has(pool) else ()
+            items = [row for t in (self.work_items, self.foreign) if t.has(pool) for row in t.of(pool)]
             agents = self.agents.of(pool) if self.agents.has(pool) else ()
             cells = self.learned.of(pool) if self.learned.has(pool) else ()
             self.engines[pool] = Engine(self._policy_of(pool), self.lane, items, agents, cells)
@@ -69,13 +73,22 @@ class AssignmentStore(Store):
         """Put the rows that the engine changed."""
         changes = engine.take_changes()
         for item in changes.items:
-            self.work_items.put(item)
+            if item.foreign or self.foreign.has(item.pool):
+                self._remove(item)
+            (self.foreign if item.foreign else self.work_items).put(item)
         for item in changes.ended:
-            self.work_items.delete(item)
+            self._remove(item)
         for agent in changes.agents:
             self.agents.put(agent)
         for cell in changes.learned:
             self.learned.put(cell)
+
+    def _remove(self, item: WorkItem) -> None:
+        """From the table that has it for this pool: the row of an item that another pool decides about is not ours to delete."""
+        if self.work_items.has(item.pool) and self.work_items.get(item.pool, item.work_item_id):
+            self.work_items.delete(item)
+        if self.foreign.has(item.pool) and self.foreign.get(item.pool, item.pool, item.work_item_id):
+            self.foreign.delete(item)
 
     def discard(self) -> None:
         super().discard()

@@ -4,6 +4,7 @@ from typing import assert_never
 
 from libs.flow.flow import Timer
 from services.router.assignment.domain.inputs import (
+    ClaimLapsed,
     DeclineLapsed,
     GraceEnded,
     HookLapsed,
@@ -18,6 +19,12 @@ from services.router.assignment.domain.inputs import (
 class ReservationDue(Timer):
     name = "reservation"
     reservation_id: str
+
+
+class ClaimDue(Timer):
+    name = "claim"
+    work_item_id: str
+    loan: int
 
 
 class PresenceDue(Timer):
@@ -54,6 +61,8 @@ class HookDue(Timer):
 
 def timer_of(lapse: Lapse) -> Timer:
     match lapse:
+        case ClaimLapsed(work_item_id, loan):
+            return ClaimDue(work_item_id=work_item_id, loan=loan)
         case ReservationLapsed(reservation_id):
             return ReservationDue(reservation_id=reservation_id)
         case PresenceLapsed(agent_id):

@@ -14,7 +14,7 @@ from libs.workspace import Workspace
 from services.router.assignment.flow import flow as assignment_flow
 from services.router.replay.decisions import Decision, decisions
 from services.router.replay.lane import Lane
-from services.router.replay.recording import OUTPUTS, lanes
+from services.router.replay.recording import WRITTEN, lanes
 from services.router.replay.rows import LaneRows
 from services.router.replay.turn import Made
 
@@ -59,7 +59,7 @@ def compare(
     Raises RecordingError where the recording does not hold what that needs.
     """
     flow: Flow = assignment_flow(workspace)
-    topics = frozenset(topic for topic in OUTPUTS if topic in recording.topics)
+    topics = frozenset(topic for topic in WRITTEN if topic in recording.topics)
     found = Comparison(workspace.version)
     rows = {of_lane.lane: of_lane for of_lane in begin}
     by_lane = {

@@ -12,7 +12,7 @@ from libs.contracts.envelope import EnvelopeError, Event, decode
 from libs.contracts.payloads.base import Payload
 from libs.flow.recording import Recording, RecordingError
 from libs.flow.wire import Incoming
-from services.router.replay.recording import OUTPUTS
+from services.router.replay.recording import WRITTEN
 
 FLOW = "assignment"
 
@@ -44,7 +44,7 @@ def decisions(recording: Recording, lane: int, since: int = 0) -> list[Decision]
 def _events(recording: Recording, lane: int) -> Iterator[Event[Payload]]:
     """Each event of the lane once, in the order of its number; a lane made anew begins to count anew."""
     sources: dict[str, dict[int, Event[Payload]]] = {}
-    for topic in OUTPUTS:
+    for topic in WRITTEN:
         for event in _decoded(recording.all(topic)):
             flow, number = event.envelope.source.strip("/").split("/")[:2]
             if flow == FLOW and int(number) == lane:

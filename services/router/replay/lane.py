@@ -21,7 +21,7 @@ from libs.flow.wire import Incoming
 from services.router.assignment.effects import AskHook, Heard
 from services.router.replay.answers import answered
 from services.router.replay.decisions import Decision
-from services.router.replay.recording import INPUTS
+from services.router.replay.recording import READ
 from services.router.replay.rows import LaneRows
 from services.router.replay.turn import Made, Turning
 
@@ -59,7 +59,7 @@ class Lane:
         self._handlers = handlers_of(flow)
         self._inputs = {
             topic: tuple(r for r in recording.of(topic, lane) if r.offset >= self._begin.get(topic, 0))
-            for topic in INPUTS
+            for topic in READ
         }
         for topic, records in self._inputs.items():
             if records and records[0].offset > self._begin.get(topic, 0):
@@ -67,7 +67,7 @@ class Lane:
                     f"{topic}/{lane} begins at offset {records[0].offset}: what was waiting or held before is not known. "
                     "Record from the beginning of the log, or write `python -m services.router.replay.rows` first"
                 )
-        self._taken = dict.fromkeys(INPUTS, 0)
+        self._taken = dict.fromkeys(READ, 0)
         first = [utc(records[0].timestamp) for records in self._inputs.values() if records]
         self._turn = Turning(flow, lane, min(first)) if first else None
         self.answers = 0
@@ -77,9 +77,7 @@ class Lane:
         self._seen: set[str] = set()
         self._marks: dict[tuple[str, str], int] = {}
         if rows is not None:
-            self._seen = {
-                name for topic in INPUTS for name in self._handled_before(recording.of(topic, lane))
-            }
+            self._seen = {name for topic in READ for name in self._handled_before(recording.of(topic, lane))}
             self._marks = {(topic, source): sequence for topic, source, sequence in rows.watermarks}
             self._turn = self._turn or Turning(flow, lane, EARLIEST)
             self._turn.adopt(rows)
@@ -92,7 +90,7 @@ class Lane:
     def again(self, decision: Decision) -> list[Made]:
         """What the flow emits from after the last decision up to and with this one."""
         turn, target = self._turning(), decision.decided
-        pending = {topic: self._until(topic, target.read.get(topic, 0)) for topic in INPUTS}
+        pending = {topic: self._until(topic, target.read.get(topic, 0)) for topic in READ}
         last: Read | Answered | None = self._answer(decision) or next(
             (p.pop() for p in pending.values() if p and p[-1].name == decision.cause), None
         )
@@ -160,7 +158,7 @@ class Lane:
         if self._turn is None:
             raise RecordingError(
                 f"lane {self.index} decided something, but nothing that it read was recorded: record "
-                f"{' and '.join(INPUTS)} too"
+                f"{' and '.join(READ)} too"
             )
         return self._turn
 

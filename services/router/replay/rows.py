@@ -51,6 +51,7 @@ async def read_rows(db: Session) -> tuple[LaneRows, ...]:
         where = "where flow = $1 and lane = $2"
         store = AssignmentStore(lane, _no_policy)
         await store.work_items.load_all(db, "lane = $1", lane)
+        await store.foreign.load_all(db, "lane = $1", lane)
         await store.agents.load_all(db, "lane = $1", lane)
         timers = await db.fetch(
             f"select id, key, due, name, body, cause from timer {where} order by due, id", *place
@@ -64,7 +65,7 @@ async def read_rows(db: Session) -> tuple[LaneRows, ...]:
                     map(tuple, await db.fetch(f"select topic, source, seq from watermark {where}", *place))
                 ),
                 tuple(TimerRow(*row) for row in timers),
-                tuple(store.work_items),
+                (*store.work_items, *store.foreign),
                 tuple(store.agents),
             )
         )

@@ -46,7 +46,7 @@ class Turning:
     def adopt(self, rows: LaneRows) -> None:
         """Go on from what the tables held."""
         for item in rows.items:
-            self.store.work_items.adopt(item)
+            (self.store.foreign if item.foreign else self.store.work_items).adopt(item)
         for agent in rows.agents:
             self.store.agents.adopt(agent)
         self.store.build()

@@ -32,6 +32,7 @@ from libs.contracts.payloads.commands import (
     Heartbeat,
     SetPresence,
 )
+from libs.contracts.payloads.lending import LendingEvent
 from libs.contracts.topics import topic_of_type
 from libs.contracts.vocabulary import Presence
 from libs.flow.batch import handlers_of
@@ -79,8 +80,9 @@ class WhatIf:
         while self._due and (at := self._due[0][0]) <= end:
             if at > self._history.ends and len(self._settled) == len(self._history.items):
                 break
+            if self._fire_before(at):
+                continue
             _, _, pool, what = heapq.heappop(self._due)
-            self._fire_until(at)
             self._handle(at, pool, what)
             if at >= self._history.ends and isinstance(what, Heartbeat):
                 lease = self._workspace.pools[pool].presence_lease
@@ -132,6 +134,8 @@ class WhatIf:
 
     def _follow(self, fact: Payload) -> None:
         match fact:
+            case LendingEvent():
+                self._schedule(self._turn.now, fact.pool, fact)
             case ReservationOffered():
                 self._answer(fact)
             case WorkAssigned():
@@ -174,18 +178,21 @@ class WhatIf:
         ends_at = assigned.occurred_at + self._handling.time(item, assigned.agent_id, self._workspace)
         wrap_up = item.withdraw.wrap_up if item.withdraw is not None else False
         reason = item.withdraw.reason if item.withdraw is not None else "resolved"
-        self._schedule(ends_at, assigned.pool, _withdrawal(item, ends_at, reason, wrap_up=wrap_up))
+        self._schedule(ends_at, item.request.pool, _withdrawal(item, ends_at, reason, wrap_up=wrap_up))
 
     # -- the course of time -------------------------------------------------------------------------------------------
 
     def _schedule(self, at: datetime, pool: str, what: Payload) -> None:
         heapq.heappush(self._due, (at, next(self._numbers), pool, what))
 
-    def _fire_until(self, moment: datetime) -> None:
+    def _fire_before(self, moment: datetime) -> bool:
+        """The reminder that is due first, if it is due by then: what follows from it may come before anything known now."""
         turn = self._turn
-        while (due := turn.next_due()) is not None and due <= moment:
-            turn.fire(max(due, turn.now))
-            self._take()
+        if (due := turn.next_due()) is None or due > moment:
+            return False
+        turn.fire(max(due, turn.now))
+        self._take()
+        return True
 
     def _handle(self, at: datetime, pool: str, what: Payload) -> None:
         if isinstance(what, WorkWithdrawn) and what.reason == "abandoned" and what.work_item_id in self._held:

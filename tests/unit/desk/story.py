@@ -138,7 +138,7 @@ class Talk:
             more.setdefault("reservation_id", f"rsv_{name}")
         return kind(
             work_item_id=name, conversation_id=self.conversation_id, contact_point_id=self.contact_point_id,
-            pool=POOLS[queue], queue=queue, version=self.versions[name], occurred_at=at,
+            pool=more.pop("pool", POOLS[queue]), queue=queue, version=self.versions[name], occurred_at=at,
             **needed.get(kind, {}), **more,
         )  # fmt: skip
 

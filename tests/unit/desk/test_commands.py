@@ -185,6 +185,25 @@ async def test_an_agent_has_no_work_of_another_pool_taken_over() -> None:
     assert (problem.status, problem.code) == (403, "other_pool")
 
 
+async def test_an_agent_commands_what_another_pool_lent_them() -> None:
+    counter = Counter()
+    assert (await counter.refused("note", who=DEWI, text="x")).code == "other_pool"
+    counter.desk.say(counter.talk.work(a.WorkAssigned, agent_id="dewi", pool="finance"))
+    counter.wire.answer = [counter.talk.noted("x", by="dewi")]
+    assert (await counter.ask("note", who=DEWI, key="k2", text="x")).status == 200
+
+
+@pytest.mark.parametrize(("agent_id", "pool"), [("dewi", "finance"), ("budi", "support")])
+async def test_an_order_about_lent_work_goes_to_the_pool_whose_agent_is_to_have_it(
+    agent_id: str, pool: str
+) -> None:
+    counter = Counter(answer_within=0.0)
+    counter.desk.say(counter.talk.work(a.WorkAssigned, agent_id="dewi", pool="finance"))
+    await counter.ask("force-assign", "wki_cnv_1_1", who=RINA, agent_id=agent_id)
+    (event,) = counter.wire.events()
+    assert (event.key, event.data.pool) == (pool, pool)
+
+
 async def test_who_asked_for_work_is_told_which_it_is() -> None:
     counter = Counter()
     said = a.CommandAnswer(command_id="k1", code="ok", work_item_id="wki_7")

@@ -79,6 +79,10 @@ class Book:
         """What was said of agents' room since it last changed: explanations ask it of dozens of agents."""
         self._saved_heartbeat: dict[str, datetime | None] = {}
         self._changed_items: dict[str, WorkItem] = {}
+        self.lends = policy.lends
+        """Whether other pools may have to be told of what waits here."""
+        self._touched: dict[str, WorkItem | None] = {}
+        """Items put since the last `take_touched`, as they were before."""
         self._changed_agents: dict[str, AgentState] = {}
         for agent in agents:
             self.agents[agent.agent_id] = agent
@@ -88,6 +92,7 @@ class Book:
         waiting = []
         for item in items:
             self.items[item.work_item_id] = item
+            self.lends = self.lends or bool(item.lent)
             if item.state is WorkState.QUEUED and item.hook_until is None:
                 waiting.append(item)
             else:
@@ -187,6 +192,8 @@ class Book:
     def put_item(self, item: WorkItem) -> None:
         """Insert, replace, or (an ended one) drop."""
         old = self.items.get(item.work_item_id)
+        if self.lends:
+            self._touched.setdefault(item.work_item_id, old)
         if old is not None:
             self._unindex(old)
         if item.state in ENDED:
@@ -247,8 +254,13 @@ class Book:
         self._changed_agents.clear()
         return changes
 
+    def take_touched(self) -> dict[str, WorkItem | None]:
+        """Items put since the last call, each as it was before (None for a new one); nothing where no pool is joined."""
+        touched, self._touched = self._touched, {}
+        return touched
+
     def _open(self, line: Line) -> None:
-        if self.offers_itself(line.needs.queues[0], line.needs.only_agent_id):
+        if not line.needs.queues or self.offers_itself(line.needs.queues[0], line.needs.only_agent_id):
             self.roster.open(line)
         else:
             self.by_request.append(line)

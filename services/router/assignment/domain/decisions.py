@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from services.router.assignment.domain.agents import AgentState
-from services.router.assignment.domain.inputs import Lapse
+from services.router.assignment.domain.inputs import CallBack, Lapse, Wish
 from services.router.assignment.domain.work import Reservation, WorkItem
 
 
@@ -182,6 +182,56 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Lending:
+    """Something that pool `to` must know of an item. These are no facts of the item: its version stays."""
+
+    item: WorkItem
+    to: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Lent(Lending):
+    """Its agents may take the item too. `skills` are those that are asked for at this step."""
+
+    number: int
+    skills: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled(Lending):
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed(Lending):
+    agent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Granted(Lending):
+    number: int
+    skills: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Returned(Lending):
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled(Lending):
+    """It has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOn(Lending):
+    """What is asked about an item for which that pool decides."""
+
+    what: Wish | CallBack
+
+
+@dataclass(frozen=True, slots=True)
 class AgentChange:
     """An agent after a change, or unchanged with an answer."""
 
@@ -214,4 +264,5 @@ class Ignored:
 
 
 WorkFact = Queued | Offered | ReservationEnded | Assigned | Idled | Woken | Wrapping | Completed | Cancelled
-Decision = WorkFact | Ask | AgentChange | Remind | Forget | Ignored
+LendingFact = Lent | Recalled | Claimed | Granted | Returned | Settled | PassedOn
+Decision = WorkFact | LendingFact | Ask | AgentChange | Remind | Forget | Ignored

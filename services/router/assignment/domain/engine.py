@@ -6,6 +6,7 @@ from typing import assert_never
 
 from services.router.assignment.domain import (
     asking,
+    lending,
     presence,
     pulling,
     requests,
@@ -17,6 +18,9 @@ from services.router.assignment.domain.book import Book, Changes
 from services.router.assignment.domain.decisions import Code, Decision
 from services.router.assignment.domain.inputs import (
     Accept,
+    CallBack,
+    Claim,
+    ClaimLapsed,
     Command,
     Complete,
     Consult,
@@ -25,17 +29,23 @@ from services.router.assignment.domain.inputs import (
     FallSilent,
     ForceAssign,
     GraceEnded,
+    Grant,
     Heartbeat,
     HookAnswered,
     HookLapsed,
     Input,
+    Lend,
+    Lending,
     Next,
     PresenceLapsed,
+    Recall,
     Reprioritise,
     Request,
     ReservationLapsed,
     Resume,
+    Return,
     SetPresence,
+    Settle,
     Take,
     WaitLapsed,
     Withdraw,
@@ -101,14 +111,12 @@ class Engine:
         match what:
             case Request():
                 requests.request(step, what)
-            case Withdraw():
-                requests.withdraw(step, what)
-            case Reprioritise():
-                requests.reprioritise(step, what)
-            case FallSilent():
-                requests.fall_silent(step, what)
-            case Resume():
-                requests.resume(step, what)
+            case Withdraw() | Reprioritise() | FallSilent() | Resume():
+                lending.wish(step, what)
+            case Lend() | Claim() | Grant() | Recall() | Return() | Settle() | CallBack():
+                self._lending(step, what)
+            case ClaimLapsed():
+                lending.claim_lapsed(step, what)
             case (
                 SetPresence()
                 | Accept()
@@ -138,6 +146,25 @@ class Engine:
                 reservations.decline_lapsed(step, what)
             case WaitLapsed():
                 requests.wait_lapsed(step, what)
+            case _:
+                assert_never(what)
+
+    def _lending(self, step: Step, what: Lending) -> None:
+        match what:
+            case Lend():
+                lending.lent(step, what)
+            case Claim():
+                lending.claimed(step, what)
+            case Grant():
+                lending.granted(step, what)
+            case Recall():
+                lending.recalled(step, what)
+            case Return():
+                lending.returned(step, what)
+            case Settle():
+                lending.settled(step, what)
+            case CallBack():
+                lending.called_back(step, what)
             case _:
                 assert_never(what)
 

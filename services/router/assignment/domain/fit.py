@@ -86,7 +86,8 @@ def fit(policy: Policy, figures: Figures, graded: frozenset[str], line: Line, gr
     if order.fits:
         offset += round(math.log(found) * (FIT_WORTH // MICROSECOND))
     hold = 0.0
-    if policy.hold and figures.effects and needs.only_agent_id is None:
+    # Nobody is held back from the work of another pool: it came because it has waited too long already.
+    if policy.hold and figures.effects and needs.only_agent_id is None and needs.queues:
         if line.best is None:
             line.best = _best(figures, graded, line)
         gap = found / line.best - 1.0

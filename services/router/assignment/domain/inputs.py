@@ -183,8 +183,107 @@ class HookLapsed:
     ask: int
 
 
+@dataclass(frozen=True, slots=True)
+class ClaimLapsed:
+    """A claim has held an agent's capacity for as long as an offer may."""
+
+    work_item_id: str
+    loan: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loan:
+    """What a pool must know of another's work; `number` is one of the home pool's, greater for each new loan of the item."""
+
+    work_item_id: str
+    conversation_id: str
+    contact_point_id: str
+    number: int
+    home: str
+    queue: str
+    channel: Channel
+    skills: dict[str, int]
+    preferred_skills: dict[str, int]
+    priority: int
+    due_at: datetime | None
+    last_agent_id: str | None
+    excluded_agent_ids: tuple[str, ...]
+    waiting_since: datetime
+    version: int
+    changed_at: datetime
+    offers: int
+    step: int
+    declined: dict[str, datetime]
+    vip: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lend:
+    """Agents of this pool may take the work too; also said again when anything of it changes."""
+
+    loan: Loan
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Another pool has an agent for lent work."""
+
+    work_item_id: str
+    by: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The claimed work is this pool's to decide about."""
+
+    loan: Loan
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """The work may not be claimed any more."""
+
+    work_item_id: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """Nobody of the pool to which it was granted takes it any more: it waits again. `reason` is told unless it is empty."""
+
+    loan: Loan
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Granted work has ended."""
+
+    work_item_id: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallBack:
+    """The home pool wants granted work back at once, whoever holds it."""
+
+    work_item_id: str
+
+
 Lapse = (
-    ReservationLapsed | PresenceLapsed | GraceEnded | WrapUpEnded | DeclineLapsed | WaitLapsed | HookLapsed
+    ClaimLapsed
+    | ReservationLapsed
+    | PresenceLapsed
+    | GraceEnded
+    | WrapUpEnded
+    | DeclineLapsed
+    | WaitLapsed
+    | HookLapsed
 )
 Command = SetPresence | Accept | Decline | Complete | Next | Take | Consult | ForceAssign
-Input = Request | Withdraw | Reprioritise | FallSilent | Resume | Command | Heartbeat | HookAnswered | Lapse
+Wish = Withdraw | Reprioritise | FallSilent | Resume
+"""What a conversation may ask about its work."""
+Lending = Lend | Claim | Grant | Recall | Return | Settle | CallBack
+Input = Request | Wish | Command | Heartbeat | HookAnswered | Lending | Lapse

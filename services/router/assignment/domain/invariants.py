@@ -31,6 +31,12 @@ def _items(book: Book) -> Iterator[str]:
         holders = [a for a in book.agents if item in book.ledger.held(a)]
         if holders != ([item.agent_id] if item.agent_id else []):
             yield f"{item.work_item_id} of {item.agent_id} is held by {holders}"
+        if item.home is not None and not item.loan and item.state is WorkState.QUEUED:
+            yield f"{item.work_item_id} of pool {item.home} waits here"
+        if (item.state is WorkState.AWAY) != (item.away is not None) or (
+            item.state is WorkState.CLAIMED and (not item.loan or len(item.reservations) > 1)
+        ):
+            yield f"{item.work_item_id} is {item.state}, loan {item.loan}, away in {item.away}, held by {item.reservations}"
         yield from _offers(book, item)
 
 

@@ -69,7 +69,7 @@ class Policy:
     """An agent who lets an offer expire is set to busy, so that the work does not come back to an empty chair."""
     channel_cost: Mapping[Channel, int] = field(default_factory=dict)
     wrap_up: Mapping[str, timedelta] = field(default_factory=dict)
-    """By queue; none where a queue is missing."""
+    """By queue, also of other pools that lend their work; none where a queue is missing."""
     wrap_up_releases: frozenset[str] = frozenset()
     """Queues whose wrap-up takes no units."""
     modes: Mapping[str, Mode] = field(default_factory=dict)
@@ -81,6 +81,11 @@ class Policy:
     """Queues whose work somebody's own system is asked about first -> how long that may take."""
     supervisors: frozenset[str] = frozenset()
     """Who may force an assignment; supervisors of any pool."""
+
+    @property
+    def lends(self) -> bool:
+        """Whether some step joins another pool."""
+        return any(step.pools for steps in self.relaxations.values() for step in steps)
 
     @property
     def strategy(self) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from libs.contracts.vocabulary import Presence, WorkState
+from services.router.assignment.domain.loans import joined
 from services.router.assignment.domain.step import Step
 
 
@@ -36,6 +37,8 @@ def reconcile(step: Step) -> None:
                 book.put_item(item)
             step.loosen(item)
         step.watch(item)
+        if book.lends and joined(policy, item) != tuple(item.lent or ()):
+            book.put_item(book.items[work_item_id])
     step.loosen_lines(book.waiting.open_lines())
 
 

@@ -89,6 +89,8 @@ def reprioritise(step: Step, asked: Reprioritise) -> None:
     vip, raised = item.vip, item.raised
     if asked.vip is not None and asked.vip is not vip:
         vip, raised = asked.vip, step.policy.vip_priority if asked.vip else 0
+        # What it is worth is for the home pool to say; the priority that it tells has that in it.
+        raised = 0 if item.home is not None else raised
     priority = base + raised
     if (priority, due_at, vip) == (item.priority, item.due_at, item.vip):
         step.ignore("no_change")

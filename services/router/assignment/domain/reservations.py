@@ -16,6 +16,7 @@ from services.router.assignment.domain.inputs import (
     ForceAssign,
     ReservationLapsed,
 )
+from services.router.assignment.domain.lending import call_back
 from services.router.assignment.domain.matching import rejection
 from services.router.assignment.domain.presence import enter, hear
 from services.router.assignment.domain.step import Step
@@ -117,7 +118,9 @@ def force_assign(step: Step, asked: ForceAssign) -> None:
     if refused is not None or item is None:
         step.answer(agent_id, asked.command_id, *(refused or (Code.UNKNOWN_WORK,)))
         return
-    if item.state is not WorkState.ASSIGNED or item.agent_id != agent_id:
+    if item.state is WorkState.AWAY:
+        call_back(step, item, asked)
+    elif item.state is not WorkState.ASSIGNED or item.agent_id != agent_id:
         item = step.rescind(item, step.at, "forced")
         overruled = Candidate(agent_id, rejection(book, item, agent_id, step.now))
         explanation = step.because(agent_id, f"forced by {asked.ordered_by}", overruled)
@@ -128,7 +131,7 @@ def force_assign(step: Step, asked: ForceAssign) -> None:
 def _why_not_by_force(step: Step, asked: ForceAssign, item: WorkItem | None) -> tuple[Code, str] | None:
     if asked.ordered_by not in step.policy.supervisors and not asked.ordered_by.startswith(BY_POLICY):
         return Code.FORBIDDEN, f"{asked.ordered_by} is not a supervisor"
-    if item is None:
+    if item is None or item.loan:
         return Code.UNKNOWN_WORK, "no such open work"
     if item.state is WorkState.WRAPPING:
         return Code.ENDED, "the conversation is resolved"
@@ -141,7 +144,8 @@ def _offered(step: Step, asked: Accept | Decline) -> tuple[WorkItem, Reservation
     """The item and its standing reservation, where that is of this very agent."""
     item = step.book.items.get(step.book.pending.get(asked.reservation_id, ""))
     offer = _named(item, asked.reservation_id)
-    return (item, offer) if item and offer and offer.agent_id == asked.agent_id else None
+    mine = offer is not None and offer.agent_id == asked.agent_id
+    return (item, offer) if item and offer and mine and not item.loan else None
 
 
 def _named(item: WorkItem | None, reservation_id: str) -> Reservation | None:

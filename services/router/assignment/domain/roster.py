@@ -38,7 +38,7 @@ class Group:
 
     def misfit(self, needs: Requirement) -> str | None:
         """Why none of them can ever serve it, in words; None where they can."""
-        if not any(queue in self.queues for queue in needs.queues):
+        if needs.queues and not any(queue in self.queues for queue in needs.queues):
             return f"not in queue {needs.queues[0]}"
         for skill, least in needs.skills:
             if (level := self.levels.get(skill, 0)) < least:

@@ -10,7 +10,7 @@ from typing import Any
 
 from libs.contracts.ids import WorkItemId, reservation_id
 from libs.contracts.vocabulary import WorkState
-from services.router.assignment.domain import asking
+from services.router.assignment.domain import asking, loans
 from services.router.assignment.domain.agents import AgentState
 from services.router.assignment.domain.book import Book
 from services.router.assignment.domain.decisions import (
@@ -31,6 +31,7 @@ from services.router.assignment.domain.decisions import (
     Queued,
     Remind,
     ReservationEnded,
+    Settled,
     Woken,
     Wrapping,
 )
@@ -118,6 +119,8 @@ class Step:
 
         Once no offer stands, work that nobody holds is back in its place; held work stays with its holder, who is told.
         """
+        if item.loan:
+            return loans.let_go(self, item)
         left = item.without(offer.reservation_id)
         back = item.state is WorkState.OFFERED and not left
         item = self._next(item, Move.RETURN if back else None, at, reservations=left)
@@ -126,7 +129,7 @@ class Step:
             self._loose[item.work_item_id] = ending.value
         if item.agent_id is not None:
             self.tell(item.agent_id)
-        self._free(offer.agent_id)
+        self.free(offer.agent_id)
         return item
 
     def rescind(self, item: WorkItem, at: datetime, reason: str) -> WorkItem:
@@ -204,7 +207,7 @@ class Step:
         self.touch(agent_id, item.changed_at, given=True)
         if previous is not None and previous != agent_id:
             self.touch(previous, item.changed_at)
-            self._free(previous)
+            self.free(previous)
 
     def give_back(self, item: WorkItem, at: datetime, reason: str) -> None:
         """Take assigned work from an agent who is gone; its customer has waited since the first request."""
@@ -215,8 +218,9 @@ class Step:
         else:
             item = self._next(item, Move.RETURN, at, agent_id=None, released=False)
             self.decisions.append(Queued(item, reason, self._explain(item, self._match(item))))
-            self._loose[item.work_item_id] = ""
-        self._free(holder)
+            # At home it must be told again: only there can it be found now.
+            self._loose[item.work_item_id] = "returned" if item.home is not None else ""
+        self.free(holder)
 
     def take_back(self, item: WorkItem, reason: str) -> None:
         """Put an item of which it is not known to whom it is offered back into its place."""
@@ -247,14 +251,14 @@ class Step:
         item = self._next(item, Move.WRAP, at, wrap_until=until, released=released)
         self.decisions.append(Wrapping(item, holder, until))
         self.remind(f"wrap-up/{item.work_item_id}", until, WrapUpEnded(item.work_item_id))
-        self._free(holder)
+        self.free(holder)
 
     def idle(self, item: WorkItem, at: datetime, since: datetime) -> None:
         """The holder's units are free until the customer writes again."""
         holder = _of(item.agent_id)
         item = self._next(item, None, at, released=True)
         self.decisions.append(Idled(item, holder, since))
-        self._free(holder)
+        self.free(holder)
 
     def wake(self, item: WorkItem, at: datetime) -> None:
         """The units are taken again, above the capacity if need be: the customer is not sent to somebody else."""
@@ -275,16 +279,23 @@ class Step:
         self.decisions.append(Completed(item, holder, reason))
         self.remember(holder, item.work_item_id, "completed")
         self.touch(holder, item.changed_at)
-        self._free(holder)
+        self.free(holder)
 
     def cancel(self, item: WorkItem, at: datetime, reason: str) -> None:
         item = self._next(item, Move.CANCEL, at)
         self._end(item)
         self.decisions.append(Cancelled(item, reason))
 
-    def loosen(self, item: WorkItem) -> None:
-        """Something that kept agents from a waiting item is gone: match it."""
-        self._loose.setdefault(item.work_item_id, "")
+    def loosen(self, item: WorkItem, reason: str = "") -> None:
+        """Something that kept agents from a waiting item is gone: match it. With a reason it is told if nobody takes it."""
+        self._loose.setdefault(item.work_item_id, reason)
+
+    def give(self, item: WorkItem, agent_id: str) -> None:
+        """Offer it to the agent, or assign it where the pool does not ask; the work of another pool is claimed first."""
+        if item.loan:
+            loans.claim(self, item, agent_id)
+        else:
+            self._give(item, agent_id, self._explain(item, agent_id))
 
     def loosen_lines(self, lines: Iterable[Line]) -> None:
         for line in lines:
@@ -316,7 +327,7 @@ class Step:
         before = self.book.agents[agent_id]
         agent = replace(before, **changes)
         self.book.put_agent(agent)
-        self._free(agent_id)
+        self.free(agent_id)
         if before.connected and not agent.connected:
             self._loosen_deserted(agent_id)
         return agent
@@ -326,6 +337,8 @@ class Step:
     def finish(self) -> list[Decision]:
         self._settle()
         self._broaden()
+        if self.book.lends:
+            loans.tell(self)
         for agent_id, answer in self._changed.items():
             self.decisions.append(self._agent_change(agent_id, answer))
         return self.decisions
@@ -348,7 +361,10 @@ class Step:
                 continue
             chosen = self._match(item)
             if chosen:
-                self._give(item, chosen, self._explain(item, chosen))
+                self.give(item, chosen)
+                continue
+            if item.home is not None and not item.loan:
+                loans.send_home(self, item, self._loose.get(item.work_item_id, ""))
                 continue
             if self.relax(item):
                 loose.append(self._worth(items[item.work_item_id]))
@@ -362,8 +378,8 @@ class Step:
         book.was_roomy = book.roomy
 
     def _has_hook(self, item: WorkItem) -> bool:
-        """Whether somebody's own system is asked about the item first; never where a person chose the agent."""
-        return item.queue in self.policy.hooks and item.only_agent_id is None
+        """Whether somebody's own system is asked about the item first; never where a person chose the agent, nor about guests."""
+        return item.queue in self.policy.hooks and item.only_agent_id is None and item.home is None
 
     def _ask(
         self,
@@ -472,6 +488,8 @@ class Step:
             note = f"queue {item.queue} is {self.policy.mode(item.queue)}: waits to be taken"
         if note is None and chosen is not None and self._interrupts(item, chosen):
             note = "goes past the capacity: interrupts other work"
+        if note is None:
+            note = loans.note(self.policy, item, chosen)
         explanation = explain(self.book, item, self.now, chosen, note)
         heard = self._heard.pop(item.work_item_id, None)
         return heard.added_to(explanation) if heard is not None else explanation
@@ -508,10 +526,11 @@ class Step:
 
     def _end(self, item: WorkItem) -> None:
         self._loose.pop(item.work_item_id, None)
-        for agent_id in item.declined or ():
-            self.forget(f"decline/{item.work_item_id}/{agent_id}")
+        loans.forget_declines(self, item)
+        if item.home is not None:
+            self.decisions.append(Settled(item, item.home, self.now))
 
-    def _free(self, agent_id: str) -> None:
+    def free(self, agent_id: str) -> None:
         self._freed[agent_id] = None
         self.tell(agent_id)
 

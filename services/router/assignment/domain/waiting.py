@@ -22,7 +22,7 @@ class Requirement(NamedTuple):
     """What an item asks of an agent just now, apart from its own exclusions. Items with equal ones wait in one line."""
 
     queues: tuple[str, ...]
-    """Agents of any of these; the item's own is the first."""
+    """Agents of any of these; the item's own is the first. None for the work of another pool: agents of all queues."""
     skills: tuple[tuple[str, int], ...]
     channel: Channel
     units: int
@@ -33,7 +33,7 @@ class Requirement(NamedTuple):
 
 
 def requirement(policy: Policy, item: WorkItem) -> Requirement:
-    queues: tuple[str, ...] = (item.queue,)
+    queues: tuple[str, ...] = (item.queue,) if item.home is None else ()
     skills = item.skills
     for relaxation in policy.relaxations.get(item.queue, ())[: item.step]:
         queues += relaxation.queues

@@ -10,6 +10,7 @@
                └── cancel ──▶ cancelled
 
 A queued item whose allocation hook is asked (`hook_until`) is in its place like any other, and is matched with nobody until then.
+Two states are no moves of the work, but of who decides about it (lending.py): `claimed` of a guest, and `away`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -118,12 +119,28 @@ class WorkItem:
         """Whether the allocation hook's answer to this ask is still wanted."""
         return self.hook_until is not None and self.hook_asks == ask
 
+    home: str | None = None
+    """The pool whose work it is, where another pool's agents may take it or have it."""
+    loan: int = 0
+    """The number of the loan by which a guest is here; 0 for what this pool decides about."""
+    lent: dict[str, int] | None = None
+    """Pool -> number of the loan by which its agents may claim the item while it waits."""
+    away: str | None = None
+    """The pool to which it was granted, and which decides about it until it returns."""
+    asked: dict[str, str] | None = None
+    """What is to be done when it returns: `withdrawn` for a reason, or forced on an `agent_id` as `ordered_by`."""
+
     def claims(self) -> Iterator[tuple[str, int]]:
         """(agent, units that the item takes of theirs): the holder and everybody to whom it is offered."""
         if self.agent_id is not None:
             yield self.agent_id, 0 if self.released else self.units
         for reservation in self.reservations:
             yield reservation.agent_id, self.units
+
+    @property
+    def foreign(self) -> bool:
+        """Whether another pool decides about it: a guest, or what was granted."""
+        return self.loan > 0 or self.away is not None
 
     def offer_to(self, agent_id: str) -> Reservation | None:
         """The standing offer to this agent."""

@@ -29,6 +29,7 @@ from services.router.assignment.domain import decisions as made
 from services.router.assignment.domain.decisions import Code, Decision, Ending, WorkFact
 from services.router.assignment.domain.work import WorkItem
 from services.router.assignment.effects import ask_of
+from services.router.assignment.handlers.lending import publish
 from services.router.assignment.store import AssignmentStore, Decided
 from services.router.assignment.timers import timer_of
 
@@ -52,6 +53,8 @@ def carry_out(
                 turn.perform(effect, id=f"hook/{effect.id}", key=effect.work_item_id)
             case made.AgentChange():
                 _publish_agent(turn, decision)
+            case made.Lending():
+                publish(turn, decision)
             case _:
                 _publish_work(turn, decision)
     return outcome

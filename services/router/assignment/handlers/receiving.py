@@ -24,14 +24,17 @@ from libs.contracts.payloads.commands import (
     SetPresence,
     TakeWork,
 )
+from libs.contracts.payloads.lending import LendingEvent
 from libs.flow.flow import Drop, Fired, Outcome, Performed, Turn
 from services.router.assignment import metrics
 from services.router.assignment.domain import inputs
 from services.router.assignment.domain.reservations import BY_POLICY
 from services.router.assignment.effects import AskHook, AskOutcome, Heard
+from services.router.assignment.handlers.lending import input_of
 from services.router.assignment.handlers.publishing import carry_out
 from services.router.assignment.store import AssignmentStore
 from services.router.assignment.timers import (
+    ClaimDue,
     DeclineDue,
     GraceDue,
     HookDue,
@@ -96,6 +99,11 @@ class Handlers:
     def on_work_resumed(self, turn: AssignmentTurn, event: Event[WorkResumed]) -> Outcome | None:
         return _received(turn, event, event.data.pool, inputs.Resume(event.data.work_item_id))
 
+    # -- other pools --------------------------------------------------------------------------------------------------
+
+    def on_lending(self, turn: AssignmentTurn, event: Event[LendingEvent]) -> Outcome | None:
+        return _received(turn, event, event.data.pool, input_of(event.data))
+
     # -- agents -------------------------------------------------------------------------------------------------------
 
     def on_set_presence(self, turn: AssignmentTurn, event: Event[SetPresence]) -> Outcome | None:
@@ -148,6 +156,9 @@ class Handlers:
 
     def on_reservation_due(self, turn: AssignmentTurn, fired: Fired[ReservationDue]) -> Outcome | None:
         return _fired(turn, fired, inputs.ReservationLapsed(fired.timer.reservation_id))
+
+    def on_claim_due(self, turn: AssignmentTurn, fired: Fired[ClaimDue]) -> Outcome | None:
+        return _fired(turn, fired, inputs.ClaimLapsed(fired.timer.work_item_id, fired.timer.loan))
 
     def on_presence_due(self, turn: AssignmentTurn, fired: Fired[PresenceDue]) -> Outcome | None:
         return _fired(turn, fired, inputs.PresenceLapsed(fired.timer.agent_id))

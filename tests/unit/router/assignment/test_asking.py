@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from libs.contracts.vocabulary import Presence, WorkState
-from libs.workspace import Terms
+from libs.workspace import Relaxation, Terms
 from services.router.assignment.domain import inputs
 from services.router.assignment.domain.asking import CONTENDERS
 from services.router.assignment.domain.decisions import (
@@ -15,6 +15,7 @@ from services.router.assignment.domain.decisions import (
     Decision,
     HookAnswer,
     Ignored,
+    Lent,
     Offered,
     Queued,
 )
@@ -292,3 +293,10 @@ def test_a_hook_that_is_no_longer_configured_still_ends_in_time() -> None:
     assert offered.explanation.note == "allocation hook: no answer in time"
     assert every(pool.decline("ayu", pool.reservation("wki_1")), Assigned) == []
     assert pool.where("wki_1") == ("offered", "budi")
+
+
+def test_work_is_lent_to_other_pools_only_once_its_hook_has_had_its_say() -> None:
+    joins = Relaxation(seconds(30), pools=("second",), skip_if_nobody=True)
+    pool = Pool(policy(spec("ayu"), hooks={BILLING: WITHIN}, relaxations={BILLING: (joins,)}))
+    assert every(pool.request("wki_1"), Lent) == []
+    assert [lent.to for lent in every(answers(pool, "wki_1"), Lent)] == ["second"]
