@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from libs.contracts.vocabulary import Presence, WorkState
+from services.router.assignment.domain import relaxing
 from services.router.assignment.domain.loans import joined
 from services.router.assignment.domain.step import Step
 
@@ -36,7 +37,7 @@ def reconcile(step: Step) -> None:
                 item = replace(item, only_agent_id=None)
                 book.put_item(item)
             step.loosen(item)
-        step.watch(item)
+        relaxing.watch(step, item)
         if book.lends and joined(policy, item) != tuple(item.lent or ()):
             book.put_item(book.items[work_item_id])
     step.loosen_lines(book.waiting.open_lines())

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from libs.contracts.vocabulary import WorkState
+from services.router.assignment.domain import relaxing
 from services.router.assignment.domain.inputs import (
     FallSilent,
     Reprioritise,
@@ -111,7 +112,7 @@ def wait_lapsed(step: Step, lapsed: WaitLapsed) -> None:
     if item is None or item.state is not WorkState.QUEUED:
         step.ignore("not_waiting")
         return
-    step.relax(item)
+    relaxing.relax(step, item)
     step.loosen(step.book.items[lapsed.work_item_id])
 
 

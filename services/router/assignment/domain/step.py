@@ -10,7 +10,7 @@ from typing import Any
 
 from libs.contracts.ids import WorkItemId, reservation_id
 from libs.contracts.vocabulary import WorkState
-from services.router.assignment.domain import asking, loans
+from services.router.assignment.domain import asking, loans, relaxing, settling
 from services.router.assignment.domain.agents import AgentState
 from services.router.assignment.domain.book import Book
 from services.router.assignment.domain.decisions import (
@@ -38,11 +38,9 @@ from services.router.assignment.domain.decisions import (
 from services.router.assignment.domain.inputs import (
     Lapse,
     ReservationLapsed,
-    WaitLapsed,
     WrapUpEnded,
 )
-from services.router.assignment.domain.matching import best_agent, best_item, explain, value, wakes_at
-from services.router.assignment.domain.strategies import WaitingKey, micros
+from services.router.assignment.domain.matching import best_agent, explain
 from services.router.assignment.domain.waiting import Line
 from services.router.assignment.domain.work import TRANSITIONS, Move, Reservation, WorkItem
 
@@ -59,10 +57,10 @@ class Step:
         self.at, self.now = min(at, now), now
         self.decisions: list[Decision] = []
         self._changed: dict[str, Answer | None] = {}
-        self._loose: dict[str, str] = {}
+        self.loose: dict[str, str] = {}
         """Waiting items to be matched -> why they are back, where that must be told if nobody takes them; else empty."""
-        self._freed: dict[str, None] = {}
-        self._offered: dict[str, None] = {}
+        self.freed: dict[str, None] = {}
+        self.offered: dict[str, None] = {}
         """Items that were offered to a first agent in this step."""
         self._heard: dict[str, asking.Heard] = {}
         """Item -> what its allocation hook said, until it is told with what became of the item."""
@@ -99,18 +97,18 @@ class Step:
         """
         if self.book.learning is not None:
             self.book.learning.asked((item.queue, tuple(sorted(item.skills.items()))))
-        item = self._relaxed(item)
-        if self._has_hook(item):
-            self._ask(item, None, self.at, reason, note)
+        item = relaxing.relaxed(self, item)
+        if self.has_hook(item):
+            self.ask(item, None, self.at, reason, note)
             return
-        chosen = self._match(item)
-        explanation = self._explain(item, chosen, note)
-        item = self._next(item, None, self.at)
+        chosen = self.match(item)
+        explanation = self.explain(item, chosen, note)
+        item = self.next(item, None, self.at)
         self.decisions.append(Queued(item, reason, explanation))
         if chosen:
             self._give(item, chosen, explanation)
         else:
-            self.watch(item)
+            relaxing.watch(self, item)
 
     def end_offer(
         self, item: WorkItem, offer: Reservation, ending: Ending, at: datetime, reason: str | None = None
@@ -123,10 +121,10 @@ class Step:
             return loans.let_go(self, item)
         left = item.without(offer.reservation_id)
         back = item.state is WorkState.OFFERED and not left
-        item = self._next(item, Move.RETURN if back else None, at, reservations=left)
+        item = self.next(item, Move.RETURN if back else None, at, reservations=left)
         self._ended(item, offer, ending, reason)
         if back:
-            self._loose[item.work_item_id] = ending.value
+            self.loose[item.work_item_id] = ending.value
         if item.agent_id is not None:
             self.tell(item.agent_id)
         self.free(offer.agent_id)
@@ -147,7 +145,7 @@ class Step:
 
     def accept(self, item: WorkItem, offer: Reservation, at: datetime) -> None:
         """The first to accept has it: the offer becomes an assignment, offers to others are rescinded at once."""
-        item = self._next(item, None, at)
+        item = self.next(item, None, at)
         self._ended(item, offer, Ending.ACCEPTED)
         for other in item.reservations:
             if other is not offer:
@@ -168,7 +166,7 @@ class Step:
         expires_at = max(self.now, item.changed_at) + self.policy.reservation_lease
         offer = Reservation(name, agent_id, expires_at, self.book.next_turn())
         offers = (*item.reservations, offer)
-        item = self._next(item, Move.OFFER, self.now, reservations=offers, offers=number)
+        item = self.next(item, Move.OFFER, self.now, reservations=offers, offers=number)
         self.decisions.append(Offered(item, offer, explanation))
         self.remind(f"reservation/{name}", expires_at, ReservationLapsed(name))
         if self.policy.interruptible:
@@ -188,7 +186,7 @@ class Step:
         by_request: bool = False,
     ) -> None:
         previous = item.agent_id
-        item = self._next(
+        item = self.next(
             item,
             Move.ASSIGN,
             at,
@@ -197,7 +195,7 @@ class Step:
             released=False,
             assigned_at=max(at, item.changed_at),
         )
-        self._loose.pop(item.work_item_id, None)
+        self.loose.pop(item.work_item_id, None)
         taken_over_from = previous if reservation else None
         self.decisions.append(
             Assigned(item, agent_id, explanation, reservation, forced_by, taken_over_from, by_request)
@@ -213,22 +211,22 @@ class Step:
         """Take assigned work from an agent who is gone; its customer has waited since the first request."""
         holder = _of(item.agent_id)
         item = replace(self.rescind(item, at, reason), last_agent_id=holder)
-        if self._has_hook(item):
-            self._ask(item, Move.RETURN, at, reason, agent_id=None, released=False)
+        if self.has_hook(item):
+            self.ask(item, Move.RETURN, at, reason, agent_id=None, released=False)
         else:
-            item = self._next(item, Move.RETURN, at, agent_id=None, released=False)
-            self.decisions.append(Queued(item, reason, self._explain(item, self._match(item))))
+            item = self.next(item, Move.RETURN, at, agent_id=None, released=False)
+            self.decisions.append(Queued(item, reason, self.explain(item, self.match(item))))
             # At home it must be told again: only there can it be found now.
-            self._loose[item.work_item_id] = "returned" if item.home is not None else ""
+            self.loose[item.work_item_id] = "returned" if item.home is not None else ""
         self.free(holder)
 
     def take_back(self, item: WorkItem, reason: str) -> None:
         """Put an item of which it is not known to whom it is offered back into its place."""
-        if self._has_hook(item):
-            self._ask(item, Move.RETURN, self.now, reason, agent_id=None, reservations=())
+        if self.has_hook(item):
+            self.ask(item, Move.RETURN, self.now, reason, agent_id=None, reservations=())
             return
-        item = self._next(item, Move.RETURN, self.now, agent_id=None, reservations=())
-        self.decisions.append(Queued(item, reason, self._explain(item, self._match(item))))
+        item = self.next(item, Move.RETURN, self.now, agent_id=None, reservations=())
+        self.decisions.append(Queued(item, reason, self.explain(item, self.match(item))))
         self.loosen(item)
 
     def go_on(self, item: WorkItem, heard: asking.Heard, chosen: str | None) -> None:
@@ -237,18 +235,18 @@ class Step:
         self.book.put_item(item)
         self._heard[item.work_item_id] = heard
         if chosen is not None:
-            self._give(item, chosen, self._explain(item, chosen))
+            self._give(item, chosen, self.explain(item, chosen))
             # Whom it chose is asked alone, also where the pool offers its work to several.
-            self._offered.pop(item.work_item_id, None)
+            self.offered.pop(item.work_item_id, None)
         else:
-            self._loose[item.work_item_id] = "allocation_hook"
+            self.loose[item.work_item_id] = "allocation_hook"
 
     def wrap(self, item: WorkItem, at: datetime) -> None:
         holder = _of(item.agent_id)
         self._learn(item, at)
         until = max(at, item.changed_at) + self.policy.wrap_up[item.queue]
         released = item.released or item.queue in self.policy.wrap_up_releases
-        item = self._next(item, Move.WRAP, at, wrap_until=until, released=released)
+        item = self.next(item, Move.WRAP, at, wrap_until=until, released=released)
         self.decisions.append(Wrapping(item, holder, until))
         self.remind(f"wrap-up/{item.work_item_id}", until, WrapUpEnded(item.work_item_id))
         self.free(holder)
@@ -256,14 +254,14 @@ class Step:
     def idle(self, item: WorkItem, at: datetime, since: datetime) -> None:
         """The holder's units are free until the customer writes again."""
         holder = _of(item.agent_id)
-        item = self._next(item, None, at, released=True)
+        item = self.next(item, None, at, released=True)
         self.decisions.append(Idled(item, holder, since))
         self.free(holder)
 
     def wake(self, item: WorkItem, at: datetime) -> None:
         """The units are taken again, above the capacity if need be: the customer is not sent to somebody else."""
         holder = _of(item.agent_id)
-        item = self._next(item, None, at, released=False)
+        item = self.next(item, None, at, released=False)
         self.book.settle_over(holder, raised=True)
         self.decisions.append(Woken(item, holder))
         self.tell(holder)
@@ -274,7 +272,7 @@ class Step:
             self.forget(f"wrap-up/{item.work_item_id}")
         else:
             self._learn(item, at)
-        item = self._next(item, Move.COMPLETE, at, agent_id=None, released=False)
+        item = self.next(item, Move.COMPLETE, at, agent_id=None, released=False)
         self._end(item)
         self.decisions.append(Completed(item, holder, reason))
         self.remember(holder, item.work_item_id, "completed")
@@ -282,34 +280,25 @@ class Step:
         self.free(holder)
 
     def cancel(self, item: WorkItem, at: datetime, reason: str) -> None:
-        item = self._next(item, Move.CANCEL, at)
+        item = self.next(item, Move.CANCEL, at)
         self._end(item)
         self.decisions.append(Cancelled(item, reason))
 
     def loosen(self, item: WorkItem, reason: str = "") -> None:
         """Something that kept agents from a waiting item is gone: match it. With a reason it is told if nobody takes it."""
-        self._loose.setdefault(item.work_item_id, reason)
+        self.loose.setdefault(item.work_item_id, reason)
 
     def give(self, item: WorkItem, agent_id: str) -> None:
         """Offer it to the agent, or assign it where the pool does not ask; the work of another pool is claimed first."""
         if item.loan:
             loans.claim(self, item, agent_id)
         else:
-            self._give(item, agent_id, self._explain(item, agent_id))
+            self._give(item, agent_id, self.explain(item, agent_id))
 
     def loosen_lines(self, lines: Iterable[Line]) -> None:
         for line in lines:
             for key in line.keys:
-                self._loose.setdefault(key.work_item_id, "")
-
-    def relax(self, item: WorkItem) -> bool:
-        """Take the steps that are due, if any; told when nobody takes the item even so."""
-        relaxed, name = self._relaxed(item), item.work_item_id
-        if relaxed is item:
-            return False
-        self.book.put_item(relaxed)
-        self._loose[name] = self._loose.get(name) or "relaxed"
-        return True
+                self.loose.setdefault(key.work_item_id, "")
 
     # -- moves of agents ----------------------------------------------------------------------------------------------
 
@@ -329,59 +318,25 @@ class Step:
         self.book.put_agent(agent)
         self.free(agent_id)
         if before.connected and not agent.connected:
-            self._loosen_deserted(agent_id)
+            relaxing.loosen_deserted(self, agent_id)
         return agent
 
     # -- the end ------------------------------------------------------------------------------------------------------
 
     def finish(self) -> list[Decision]:
-        self._settle()
-        self._broaden()
+        settling.settle(self)
+        settling.broaden(self)
         if self.book.lends:
             loans.tell(self)
         for agent_id, answer in self._changed.items():
             self.decisions.append(self._agent_change(agent_id, answer))
         return self.decisions
 
-    def _settle(self) -> None:
-        """Match until no free agent can take a waiting item: the first in waiting order goes first, to its best agent."""
-        book, items = self.book, self.book.items
-        self._ask_about_returned()
-        self._loosen_held()
-        loose = sorted((self._worth(items[i]) for i in self._loose if i in items), reverse=True)
-        while True:
-            freed = [found for a in self._freed if (found := best_item(book, a, self.now))]
-            first = min(freed, default=None)
-            if loose and (first is None or loose[-1] <= first):
-                first = loose.pop()
-            if first is None:
-                break
-            item = items[first[1].work_item_id]
-            if item.state is not WorkState.QUEUED or item.hook_until is not None:
-                continue
-            chosen = self._match(item)
-            if chosen:
-                self.give(item, chosen)
-                continue
-            if item.home is not None and not item.loan:
-                loans.send_home(self, item, self._loose.get(item.work_item_id, ""))
-                continue
-            if self.relax(item):
-                loose.append(self._worth(items[item.work_item_id]))
-                loose.sort(reverse=True)
-                continue
-            if reason := self._loose.get(item.work_item_id):
-                explanation = self._explain(item, None)
-                item = self._next(item, None, self.now)
-                self.decisions.append(Queued(item, reason, explanation))
-            self.watch(item)
-        book.was_roomy = book.roomy
-
-    def _has_hook(self, item: WorkItem) -> bool:
+    def has_hook(self, item: WorkItem) -> bool:
         """Whether somebody's own system is asked about the item first; never where a person chose the agent, nor about guests."""
         return item.queue in self.policy.hooks and item.only_agent_id is None and item.home is None
 
-    def _ask(
+    def ask(
         self,
         item: WorkItem,
         move: Move | None,
@@ -392,101 +347,31 @@ class Step:
     ) -> None:
         """Tell the item as queued, and have its allocation hook asked before anybody is matched with it."""
         until = self.now + self.policy.hooks[item.queue]
-        item = self._next(item, move, at, hook_until=until, hook_asks=item.hook_asks + 1, **changes)
+        item = self.next(item, move, at, hook_until=until, hook_asks=item.hook_asks + 1, **changes)
         self.decisions += asking.ask(self.book, item, self.now, reason, note)
-
-    def _ask_about_returned(self) -> None:
-        for work_item_id, reason in list(self._loose.items()) if self.policy.hooks else ():
-            item = self.book.items.get(work_item_id)
-            if reason not in asking.RETURNED or item is None or item.state is not WorkState.QUEUED:
-                continue
-            if self._has_hook(item):
-                del self._loose[work_item_id]
-                self._ask(item, None, self.now, reason)
-
-    def _worth(self, item: WorkItem) -> tuple[float, WaitingKey]:
-        book, key = self.book, self.book.waiting.key(item)
-        return value(book, book.waiting.line_of(item), key, None, micros(self.now)), key
-
-    def _loosen_held(self) -> None:
-        """So much is free that nobody is held back any more, or others are here for whom they were held."""
-        if self.book.admits and self.book.roomy and not self.book.was_roomy:
-            self.loosen_lines(self.book.waiting.open_lines())
-
-    def _loosen_deserted(self, agent_id: str) -> None:
-        """Whoever waits for agents like this one, of whom the last has gone, may skip to the next step at once."""
-        group = self.book.roster.group(agent_id)
-        if group is not None and not group.connected and self.policy.relaxations:
-            self.loosen_lines(group.lines)
-
-    def _relaxed(self, item: WorkItem) -> WorkItem:
-        """The item with the steps whose wait is over, and those that are skipped for want of anybody."""
-        steps = self.policy.relaxations.get(item.queue)
-        if not steps:
-            return item
-        waited, taken = self.now - item.waiting_since, item.step
-        while taken < len(steps) and (
-            waited >= steps[taken].after
-            or (steps[taken].skip_if_nobody and self._nobody(replace(item, step=taken)))
-        ):
-            taken += 1
-        return replace(item, step=taken) if taken != item.step else item
-
-    def _nobody(self, item: WorkItem) -> bool:
-        return not any(group.connected for group in self.book.waiting.line_of(item).groups)
-
-    def watch(self, item: WorkItem) -> None:
-        """Be reminded of a waiting item when its next step relaxes, or somebody is no longer held back."""
-        if not self.book.wakes:
-            return
-        due = wakes_at(self.book, item, self.now)
-        if due is not None and (item.wake_at is None or not self.now < item.wake_at <= due):
-            due = max(due, self.now)
-            self.book.put_item(replace(item, wake_at=due))
-            self.remind(f"wait/{item.work_item_id}", due, WaitLapsed(item.work_item_id))
 
     def _learn(self, item: WorkItem, at: datetime) -> None:
         learning, group = self.book.learning, self.book.roster.group(_of(item.agent_id))
         if learning is not None and group is not None and item.assigned_at is not None:
             learning.handled(item.skills, group.levels, at - item.assigned_at)
 
-    def _broaden(self) -> None:
-        """Offer what was offered in this step to more agents, where the pool says so, one each in turn.
-
-        After everything that waits was matched: nobody is kept from an item of their own by being the second for another.
-        """
-        turn = list(self._offered) if self.policy.offers_at_once > 1 else []
-        while turn:
-            turn = [work_item_id for work_item_id in turn if self._offer_to_one_more(work_item_id)]
-
-    def _offer_to_one_more(self, work_item_id: str) -> bool:
-        item = self.book.items.get(work_item_id)
-        if item is None or item.state is not WorkState.OFFERED:
-            return False
-        standing = len(item.reservations)
-        chosen = best_agent(self.book, item, self.now) if standing < self.policy.offers_at_once else None
-        if chosen is None or self._interrupts(item, chosen):
-            return False
-        self.offer(item, chosen, self._explain(item, chosen, f"offered to {standing} more"))
-        return True
-
-    def _interrupts(self, item: WorkItem, agent_id: str) -> bool:
+    def interrupts(self, item: WorkItem, agent_id: str) -> bool:
         """Whether the agent has room for it only by putting other work aside."""
         if not self.policy.interruptible:
             return False
         return not self.book.fits(agent_id, item.channel, item.units, interrupting=False)
 
-    def _match(self, item: WorkItem) -> str | None:
+    def match(self, item: WorkItem) -> str | None:
         """Who gets a waiting item now; nobody where its queue does not offer work by itself."""
         return best_agent(self.book, item, self.now) if self._offered_by_itself(item) else None
 
     def _offered_by_itself(self, item: WorkItem) -> bool:
         return self.book.offers_itself(item.queue, item.only_agent_id)
 
-    def _explain(self, item: WorkItem, chosen: str | None, note: str | None = None) -> Explanation:
+    def explain(self, item: WorkItem, chosen: str | None, note: str | None = None) -> Explanation:
         if note is None and chosen is None and not self._offered_by_itself(item):
             note = f"queue {item.queue} is {self.policy.mode(item.queue)}: waits to be taken"
-        if note is None and chosen is not None and self._interrupts(item, chosen):
+        if note is None and chosen is not None and self.interrupts(item, chosen):
             note = "goes past the capacity: interrupts other work"
         if note is None:
             note = loans.note(self.policy, item, chosen)
@@ -498,10 +383,10 @@ class Step:
         if self.policy.auto_accept:
             self.assign(item, agent_id, self.now, explanation)
             return
-        self._offered[item.work_item_id] = None
+        self.offered[item.work_item_id] = None
         self.offer(item, agent_id, explanation)
 
-    def _next(self, item: WorkItem, move: Move | None, at: datetime, **changes: Any) -> WorkItem:
+    def next(self, item: WorkItem, move: Move | None, at: datetime, **changes: Any) -> WorkItem:
         """The item after one more fact. Raises KeyError for a move that its state does not have."""
         state = item.state if move is None else TRANSITIONS[item.state, move]
         if item.wake_at is not None and state is not WorkState.QUEUED:
@@ -525,13 +410,13 @@ class Step:
         self.remember(offer.agent_id, name, ending)
 
     def _end(self, item: WorkItem) -> None:
-        self._loose.pop(item.work_item_id, None)
+        self.loose.pop(item.work_item_id, None)
         loans.forget_declines(self, item)
         if item.home is not None:
             self.decisions.append(Settled(item, item.home, self.now))
 
     def free(self, agent_id: str) -> None:
-        self._freed[agent_id] = None
+        self.freed[agent_id] = None
         self.tell(agent_id)
 
     def _agent_change(self, agent_id: str, answer: Answer | None) -> AgentChange:
