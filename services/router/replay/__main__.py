@@ -1,8 +1,8 @@
 """This file is `make replay`: the decisions of a recording made again, or what would have happened under another workspace."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from libs.flow.recording import WORKSPACE, Recording, RecordingError
+from libs.service.again import keep
 from libs.workspace import Workspace, WorkspaceError, load
 from services.router.replay.comparison import compare
 from services.router.replay.handling import Handling
 from services.router.replay.history import history
 from services.router.replay.measures import Measures, measure
-from services.router.replay.plot import NoPlotter, plot
+from services.router.replay.plot import plot
 from services.router.replay.recording import lanes, read
 from services.router.replay.report import table, tell, values
 from services.router.replay.rows import ROWS, LaneRows, from_json
@@ -74,18 +75,7 @@ def _what_if(
 ) -> None:
     columns = runs(recording, before, after, seed)
     console.print(table(columns))
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "what-if.json").write_text(json.dumps(values(columns), indent=1) + "\n")
-    written = [out / "what-if.json"]
-    if form != "none":
-        try:
-            plot(columns, out / f"what-if.{form}")
-            written.append(out / f"what-if.{form}")
-        except (NoPlotter, ValueError) as fault:
-            console.print(str(fault), style="yellow", markup=False)
-    console.print(
-        f"written to {' and '.join(map(str, written))}", highlight=False, markup=False, soft_wrap=True
-    )
+    keep(console, out, values(columns), form, partial(plot, columns))
 
 
 def runs(recording: Recording, before: Workspace, after: Workspace, seed: int) -> dict[str, Measures]:

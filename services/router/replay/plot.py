@@ -4,25 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from libs.service.again import figure
 from services.router.replay.measures import Measures
-
-WIDTH, HEIGHT, DPI = 9.0, 7.0, 120
-
-
-class NoPlotter(ImportError):
-    """matplotlib is not installed; nothing else needs it."""
 
 
 def plot(columns: Mapping[str, Measures], path: Path) -> None:
     """Write a picture; its form is that of the path's ending (.png, .svg). Raises NoPlotter, ValueError, OSError."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  (development only)
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError as fault:
-        raise NoPlotter("no plot: install matplotlib (requirements/dev.txt)") from fault
-    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    waits, queue = figure.subplots(2, 1)
+    drawn = figure()
+    waits, queue = drawn.subplots(2, 1)
     begins = min((m.queue[0][0] for m in columns.values() if m.queue), default=None)
     for number, (name, measures) in enumerate(columns.items()):
         style: dict[str, Any] = {
@@ -41,4 +30,4 @@ def plot(columns: Mapping[str, Measures], path: Path) -> None:
     for axes in (waits, queue):
         axes.grid(alpha=0.3)
         axes.legend(loc="best")
-    figure.savefig(path)
+    drawn.savefig(path)

@@ -9,40 +9,27 @@ from rich.table import Table
 
 from libs.contracts.payloads.assignments import WorkEvent
 from libs.contracts.payloads.base import Payload
+from libs.service import again
 from services.router.replay.comparison import Comparison, Difference
 from services.router.replay.measures import Measures
-
-SHOWN = 10
-"""Differences told in words, at most: each further one may only follow from these."""
 
 Row = tuple[str, Callable[[Measures], str]]
 
 
 def tell(found: Comparison, console: Console) -> None:
     """The verdict, and the first differences."""
-
-    def say(text: str, style: str = "") -> None:
-        console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
-
-    others = [version for version in found.versions if version != found.workspace]
-    if others:
-        say(
-            f"The recording was decided under policy version {', '.join(others)}, this workspace is version "
-            f"{found.workspace}: this build knows other settings, or the file is another. Where there are "
-            "differences, name the workspace file of that time with --recorded.",
-            "yellow",
-        )
-    for difference in found.differences[:SHOWN]:
-        for line in lines_of(difference):
-            say(line)
-    if len(found.differences) > SHOWN:
-        say(f"… and {len(found.differences) - SHOWN} more")
     left = f"; {found.left} inputs after the last decision were not handled again" if found.left else ""
     if found.answers:
         left += f"; {found.answers} by recorded answers of allocation hooks, which were not asked again"
-    say(
-        f"{found.decisions} decisions ({found.events} events) made again: {len(found.differences)} differences{left}",
-        "green" if found.same else "red",
+    count = f"{found.decisions} decisions ({found.events} events)"
+    again.tell(
+        console,
+        what="The recording was decided",
+        versions=found.versions,
+        workspace=found.workspace,
+        differences=[lines_of(difference) for difference in found.differences],
+        verdict=f"{count} made again: {len(found.differences)} differences{left}",
+        same=found.same,
     )
 
 

@@ -1,8 +1,8 @@
 """This file is `make dryrun`: the clocks of a recording made again, or what other policies would have promised and kept."""
 
 import asyncio
-import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +10,11 @@ import typer
 from rich.console import Console
 
 from libs.flow.recording import WORKSPACE, RecordingError
+from libs.service.again import keep
 from libs.workspace import Workspace, WorkspaceError, load
 from libs.workspace.durations import parse_duration
 from services.sla.dryrun.comparison import compare
-from services.sla.dryrun.plot import NoPlotter, plot
+from services.sla.dryrun.plot import plot
 from services.sla.dryrun.report import table, tell, values
 from services.sla.dryrun.traffic import Traffic, from_log, recorded
 from services.sla.dryrun.trying import tallied, tried
@@ -83,18 +84,7 @@ def _what_if(traffic: Traffic, before: Workspace, after: Workspace, out: Path, f
     tallies = {name: tallied(courses) for name, courses in runs.items()}
     console.width = max(console.width, WIDTH)
     console.print(table(tallies["before"], tallies["after"]))
-    out.mkdir(parents=True, exist_ok=True)
-    written = [out / "what-if.json"]
-    written[0].write_text(json.dumps(values(tallies), indent=1) + "\n")
-    if form != "none":
-        try:
-            plot(runs, out / f"what-if.{form}")
-            written.append(out / f"what-if.{form}")
-        except (NoPlotter, ValueError) as fault:
-            console.print(str(fault), style="yellow", markup=False)
-    console.print(
-        f"written to {' and '.join(map(str, written))}", highlight=False, markup=False, soft_wrap=True
-    )
+    keep(console, out, values(tallies), form, partial(plot, runs))
 
 
 if __name__ == "__main__":

@@ -3,28 +3,18 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from libs.service.again import figure
 from services.sla.dryrun.courses import Course
 from services.sla.dryrun.trying import Tally, tallied
 
-WIDTH, HEIGHT, DPI = 9.0, 7.0, 120
 BAR = 0.8
 """Of the room of a metric, for all its bars."""
 
 
-class NoPlotter(ImportError):
-    """matplotlib is not installed; nothing else needs it."""
-
-
 def plot(runs: Mapping[str, Sequence[Course]], path: Path) -> None:
     """Write a picture; its form is that of the path's ending (.png, .svg). Raises NoPlotter, ValueError, OSError."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  (development only)
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError as fault:
-        raise NoPlotter("no plot: install matplotlib (requirements/dev.txt)") from fault
-    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    kept, mounting = figure.subplots(2, 1)
+    drawn = figure()
+    kept, mounting = drawn.subplots(2, 1)
     metrics = sorted({course.metric for courses in runs.values() for course in courses})
     begins = min((course.started_at for courses in runs.values() for course in courses), default=None)
     for number, (name, courses) in enumerate(runs.items()):
@@ -47,7 +37,7 @@ def plot(runs: Mapping[str, Sequence[Course]], path: Path) -> None:
     for axes in (kept, mounting):
         axes.grid(alpha=0.3)
         axes.legend(loc="best")
-    figure.savefig(path)
+    drawn.savefig(path)
 
 
 def _kept(courses: Sequence[Course], metrics: Sequence[str]) -> list[float]:

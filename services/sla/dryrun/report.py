@@ -6,12 +6,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Column, Table
 
+from libs.service import again
 from services.sla.dryrun.comparison import Comparison, Difference
 from services.sla.dryrun.courses import Course
 from services.sla.dryrun.trying import Tally
-
-SHOWN = 10
-"""Differences told in words, at most."""
 
 Tallies = Mapping[tuple[str, str], Tally]
 """By metric and policy."""
@@ -30,30 +28,22 @@ COLUMNS: dict[str, Callable[[Tally], str]] = {
 
 def tell(found: Comparison, console: Console) -> None:
     """The verdict, and the first differences."""
-
-    def say(text: str, style: str = "") -> None:
-        console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
-
-    others = [version for version in found.versions if version != found.workspace]
-    if others:
-        say(
-            f"The clocks were told under policy version {', '.join(others)}, this workspace is version "
-            f"{found.workspace}: this build knows other settings, or the file is another. Where there are "
-            "differences, name the workspace file of that time with --recorded.",
-            "yellow",
-        )
-    for difference in found.differences[:SHOWN]:
-        for line in lines_of(difference):
-            say(line)
-    if len(found.differences) > SHOWN:
-        say(f"… and {len(found.differences) - SHOWN} more")
+    notes = []
     if found.edge:
-        say(f"Not compared, by what happened just before the end: {found.edge}")
+        notes.append(f"Not compared, by what happened just before the end: {found.edge}")
     if found.begun_before:
-        say(f"Not compared, since the conversation was opened before the recording: {found.begun_before}")
-    say(
-        f"{found.clocks} clocks made again: {len(found.differences)} differences",
-        "green" if found.same else "red",
+        notes.append(
+            f"Not compared, since the conversation was opened before the recording: {found.begun_before}"
+        )
+    again.tell(
+        console,
+        what="The clocks were told",
+        versions=found.versions,
+        workspace=found.workspace,
+        differences=[lines_of(difference) for difference in found.differences],
+        verdict=f"{found.clocks} clocks made again: {len(found.differences)} differences",
+        same=found.same,
+        notes=notes,
     )
 
 
