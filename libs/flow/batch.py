@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 from uuid import UUID
@@ -264,15 +265,13 @@ class Intake:
 
     def timer(self, row: TimerRow) -> Entry:
         entry = Entry((TIMER_TOPIC, _hash(row.id, str(row.due))), row.key, cause=row.cause, timer=row)
-        found = next(
-            ((kind, handler) for kind, handler in self.flow.timers.items() if kind.name == row.name), None
-        )
-        if found is None:
+        kind = next((kind for kind in self.flow.timers if kind.name == row.name), None)
+        if kind is None:
             entry.dead, entry.detail = "unknown_timer", f"timer {row.name!r} has no handler in this build"
             return entry
-        kind, entry.handler = found
+        entry.handler = self.flow.timers[kind]
         try:
-            entry.item = Fired(row.id, row.key, row.due, kind.model_validate_json(row.body))
+            entry.item = Fired(row.id, row.key, row.due, _read_timer(kind, row.body))
         except ValueError as fault:
             entry.dead, entry.detail = "bad_timer", str(fault)
         return entry
@@ -281,6 +280,12 @@ class Intake:
         entry = Entry((RESULT_TOPIC, row.seq), row.key, item=done, cause=row.cause, effect=row)
         entry.handler = self.flow.results[type(done.effect)]
         return entry
+
+
+@lru_cache(maxsize=8192)
+def _read_timer(kind: type[Timer], body: str) -> Timer:
+    """Once, of a timer that is looked at ahead and fires soon after."""
+    return kind.model_validate_json(body)
 
 
 def digest_of(flow: str, envelope: Envelope) -> UUID:

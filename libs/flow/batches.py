@@ -210,8 +210,14 @@ class Batches:
             with metrics.PUBLISH.labels(self.flow.name).time():
                 await self.shared.publish(changes.outgoing)
             self.state.outbox.append(first_seq)
-        if self.state.timers.short:
-            await read_next(self.shared.database, self.flow.name, self.index, self.state.timers)
+        await self._read_timers()
+
+    async def _read_timers(self) -> None:
+        """Lanes that were read together grow short together: one at a time, so that a burst of reading holds none of them up."""
+        timers, reading = self.state.timers, self.shared.reading_timers
+        if timers.scarce or (timers.short and not reading.locked()):
+            async with reading:
+                await read_next(self.shared.database, self.flow.name, self.index, timers)
 
     async def _attempt(
         self, records: list[Record], replays: list[DeadRow], poison: dict[Place, str], limit: int

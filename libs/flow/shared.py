@@ -1,5 +1,6 @@
 """This file holds what all lanes of a flow share: limits, where records come from and go to, and how a lane ends."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -68,6 +69,8 @@ class Shared:
     limits: Limits
     owner: str = ""
     together: Together = field(init=False)
+    reading_timers: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the lane that reads its next timers."""
     own: frozenset[str] = field(init=False)
     """Topics that the flow both writes and reads."""
 

@@ -11,7 +11,9 @@ from libs.flow.store import Reader
 READ = 2_000
 """Timers that are read at once: few enough that reading them holds no other lane up, some ten milliseconds."""
 SHORT = 500
-"""With fewer in memory the next ones are read; a batch takes no more of them."""
+"""With fewer in memory the next ones are read when no other lane reads its own; a batch takes no more of them."""
+SCARCE = 100
+"""With fewer they are read at once, even while other lanes' are."""
 MOST = 4 * READ
 """With more in memory the later ones are left to their rows."""
 
@@ -48,8 +50,13 @@ class Timers:
 
     @property
     def short(self) -> bool:
-        """The next ones should be read before anything else is done."""
+        """The next ones should be read soon."""
         return self.horizon is not None and len(self._rows) < SHORT
+
+    @property
+    def scarce(self) -> bool:
+        """The next ones must be read before anything else is done."""
+        return self.horizon is not None and len(self._rows) < SCARCE
 
     def may_be_set(self, timer_id: str) -> bool:
         """False where it is certain that there is none."""

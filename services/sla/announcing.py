@@ -57,8 +57,8 @@ def announce_share(turn: Turn[SlaStore], row: ClockRow, share: float, at: dateti
     after, happening = passed(row.standing, share, at, row.warn_at)
     if happening is None:
         return
-    put = replace(row, warned=after.warned, breached=after.breached, marks=after.marks)
-    turn.store.clocks.put(_say(turn, put, happening))
+    put = _say(turn, row, happening, warned=after.warned, breached=after.breached, marks=after.marks)
+    turn.store.clocks.put(put)
 
 
 def fold_and_announce(turn: Turn[SlaStore], row: ConversationRow) -> None:
@@ -152,14 +152,17 @@ def _shares(row: ClockRow) -> tuple[float, ...]:
     return row.shares or (*row.warn_at, WHOLE)
 
 
-def _say(turn: Turn[SlaStore], row: ClockRow, happening: Happening) -> ClockRow:
-    """Publish one event; returns the row with its version. A step of escalation is said once, whatever comes late."""
+def _say(turn: Turn[SlaStore], row: ClockRow, happening: Happening, **changes: Any) -> ClockRow:
+    """Publish one event; returns the row with its version and these changes.
+
+    A step of escalation is said once, whatever comes late.
+    """
     if happening.step is not None:
         step = f"{happening.policy}/{happening.step.number}"
         if step in row.escalated:
             return row
-        row = replace(row, escalated=(*row.escalated, step))
-    row = replace(row, version=row.version + 1)
+        changes["escalated"] = (*row.escalated, step)
+    row = replace(row, version=row.version + 1, **changes)
     event = _event(row, happening)
     turn.emit(event, key=row.contact_point_id, at=happening.at, correlation=row.conversation_id)
     _count(turn, row, happening)
