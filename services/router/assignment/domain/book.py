@@ -165,9 +165,14 @@ class Book:
     def figures(self) -> Figures:
         return self.learning.figures if self.learning is not None else NOTHING
 
+    @property
+    def uneven(self) -> bool:
+        """Whether groups may differ in what they are for any line."""
+        return self._uneven or bool(self.figures.effects)
+
     def tells_apart(self, line: Line) -> bool:
         """Whether groups that can serve the line's items may differ in what they are for it."""
-        return self._uneven or bool(line.needs.preferred) or bool(self.figures.effects)
+        return self.uneven or bool(line.needs.preferred)
 
     def fit(self, line: Line, group: Group) -> Fit:
         found = line.fits.get(group)

@@ -65,6 +65,8 @@ def multiple(figures: Figures, graded: frozenset[str], group: Group, needs: Requ
 def what_matters(needs: Requirement, group: Group) -> tuple[object, ...]:
     """Of a group, all on which its fit for this depends: others that are equal in it fit equally well."""
     levels = group.levels
+    if len(needs.skills) == 1 and not needs.preferred and not group.terms:
+        return (levels.get(needs.skills[0][0]),)  # as most are
     asked = [levels.get(skill) for skill, _ in needs.skills]
     if needs.preferred:
         asked += [levels.get(skill) for skill, _ in needs.preferred]

@@ -57,12 +57,17 @@ def best_agent(book: Book, item: WorkItem, now: datetime) -> str | None:
 def _first_agent(book: Book, item: WorkItem, line: Line, now: datetime, *, interrupting: bool) -> str | None:
     """The pick's first of those who have room; with `interrupting` also of those who would put other work aside."""
     best: tuple[int, float, AgentKey] | None = None
-    at, measure, alike = micros(now), MEASURES.get(book.policy.pick), not book.tells_apart(line)
-    fit, admitted = EVERYBODY, _admission(book, item)
+    measure, fit, fits, alike = (
+        MEASURES.get(book.policy.pick),
+        EVERYBODY,
+        line.fits,
+        not book.tells_apart(line),
+    )
+    waited, target = micros(now) - micros(item.waiting_since), _target(book, item)
     for group in line.live:
         if not alike:
-            fit = line.fits.get(group) or book.fit(line, group)
-            if (fit.hold or fit.delay) and at < admitted(fit):
+            fit = fits.get(group) or book.fit(line, group)
+            if (fit.hold or fit.delay) and waited < _kept_for(fit, target):
                 continue
         for key in group.free:
             score = fit.missing, measure(fit, group, key) if measure else 0.0, key
@@ -82,11 +87,13 @@ def best_item(book: Book, agent_id: str, now: datetime) -> Found | None:
     if not book.is_free(agent_id):
         return None
     group, at, best = book.roster.group(agent_id), micros(now), None
-    room: dict[tuple[Channel, int], bool] = {}
+    uneven, room = book.uneven, dict[tuple[Channel, int], bool]()
     for line in book.roster.lines_for(agent_id):
         if not line.keys:
             continue
-        fit = book.fit(line, group) if group is not None and book.tells_apart(line) else None
+        fit = None
+        if group is not None and (uneven or line.needs.preferred):
+            fit = line.fits.get(group) or book.fit(line, group)
         # What stands behind or is held only comes later than its rank says: most lines need no further look.
         if (
             best is not None
@@ -169,18 +176,21 @@ def wakes_at(book: Book, item: WorkItem, now: datetime) -> datetime | None:
     ]
     if book.admits and item.only_agent_id is None:
         line, at = book.waiting.place_of(item), micros(now)
-        admitted = _admission(book, item, roomy=False)
-        later = [moment for terms in book.terms(line) if (moment := admitted(terms)) > at]
+        since, target = micros(item.waiting_since), micros(due_at(item)) - micros(item.waiting_since)
+        later = [moment for terms in book.terms(line) if (moment := since + _kept_for(terms, target)) > at]
         if later:
             found.append(EPOCH + timedelta(microseconds=min(later)))
     return min(found, default=None)
 
 
-def _admission(book: Book, item: WorkItem, *, roomy: bool | None = None) -> Callable[[Fit], int]:
-    """Says from which microsecond agents of a fit may take the item."""
-    since = micros(item.waiting_since)
-    target = 0 if (book.roomy if roomy is None else roomy) else micros(due_at(item)) - since
-    return lambda fit: since + max(fit.delay, int(fit.hold * target))
+def _kept_for(fit: Fit, target: int) -> int:
+    """Microseconds of the wait before agents of a fit may take an item."""
+    return max(fit.delay, int(fit.hold * target))
+
+
+def _target(book: Book, item: WorkItem) -> int:
+    """Microseconds of which agents are held back for a share; none where so much is free that nobody need be."""
+    return 0 if book.roomy else micros(due_at(item)) - micros(item.waiting_since)
 
 
 def _behind(book: Book, key: WaitingKey, at: int) -> int:
@@ -214,7 +224,7 @@ def _first(book: Book, agent_id: str, line: Line, fit: Fit | None, at: int) -> F
             continue
         # Nobody is kept from work that is meant for them alone, or that they had last.
         free_to = agent_id in (item.only_agent_id, item.last_agent_id)
-        if held and fit is not None and not free_to and at < _admission(book, item)(fit):
+        if held and fit is not None and not free_to and at < key.since + _kept_for(fit, _target(book, item)):
             continue
         found = value(book, line, key, fit, at), key
         if best is None or found < best:
@@ -246,7 +256,7 @@ def _rejection(
         return "holds it" if item.agent_id == agent_id else "offered already"
     if book.admits and item.only_agent_id is None and agent_id != item.last_agent_id:
         fit = book.fit(line, group)
-        left = _admission(book, item)(fit) - micros(now)
+        left = micros(item.waiting_since) + _kept_for(fit, _target(book, item)) - micros(now)
         if left > 0:
             why = "held for a better fit" if fit.hold else "queue delayed"
             return f"{why}, {-(-left // 1_000_000)} s more"
