@@ -32,6 +32,7 @@ COMMAND_PATHS = {
     "snooze": "/v1/conversations/{target}/snooze",
     "transfer": "/v1/conversations/{target}/transfer",
     "tags": "/v1/conversations/{target}/tags",
+    "priority": "/v1/conversations/{target}/priority",
     "presence": "/v1/agents/me/presence",
     "accept": "/v1/reservations/{target}/accept",
     "decline": "/v1/reservations/{target}/decline",

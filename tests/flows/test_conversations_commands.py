@@ -13,6 +13,7 @@ from libs.contracts.payloads.base import Author
 from libs.contracts.payloads.commands import (
     AddNote,
     ConversationCommand,
+    PrioritiseConversation,
     ResolveConversation,
     SendReply,
     SnoozeConversation,
@@ -287,6 +288,18 @@ async def test_the_tag_vip_of_a_conversation_without_work_is_told_with_its_next(
     await desk.asks(ResolveConversation)
     assert kinds(await desk.asks(TagConversation, add=("vip",))) == ["conversation.tagged"]
     assert only(await desk.says("masih ada"), "work.requested").vip
+
+
+async def test_a_priority_is_raised_by_a_person_as_by_a_policy_and_never_lowered(desk: Desk) -> None:
+    events = await desk.asks(PrioritiseConversation, priority=8)
+    told = only(events, "conversation.prioritised")
+    assert (told.priority, told.by.agent_id) == (8, "ayu")
+    assert only(events, "work.reprioritised").least_priority == 8
+    await desk.asks(PrioritiseConversation, priority=3)
+    await desk.asks(TransferConversation, agent_id="budi")
+    assert desk.last(WorkRequested).priority == 8
+    await desk.asks(ResolveConversation)
+    assert only(await desk.asks(PrioritiseConversation, priority=9), "command.refused").code == "resolved"
 
 
 async def test_queue_that_the_workspace_lost_is_replaced_by_the_inboxes_own(desk: Desk) -> None:

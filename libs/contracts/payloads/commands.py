@@ -55,6 +55,13 @@ class TagConversation(ConversationCommand):
     remove: tuple[str, ...] = ()
 
 
+class PrioritiseConversation(ConversationCommand):
+    """Raise the priority, as an SLA policy does: it is never lowered, and stays until another queue or the end."""
+
+    type = "prioritise_conversation.v1"
+    priority: int
+
+
 class AgentCommand(Payload):
     """Keyed by pool."""
 

@@ -75,6 +75,8 @@ class Orders:
                 payload = wire.TransferConversation(**by, **body.model_dump(exclude={"warm"}))
             case r.Tags(add=add, remove=remove):
                 payload = wire.TagConversation(**by, add=add, remove=remove)
+            case r.Priority(priority=priority):
+                payload = wire.PrioritiseConversation(**by, priority=priority)
             case _:
                 raise TypeError(f"{type(body).__name__} is no command to a conversation")
         return Order(payload, contact_point_id, target, outcome_of(remembered, name))

@@ -103,6 +103,12 @@ class Tags(Body):
         return self
 
 
+class Priority(Body):
+    """Raised to this where it is lower."""
+
+    priority: Annotated[int, Field(ge=0, le=1_000)]
+
+
 class Presence(Body):
     presence: Literal["available", "busy", "break", "offline"]
     reason: Short | None = None
@@ -141,6 +147,7 @@ BODIES: dict[str, type[Body]] = {
     "snooze": Snooze,
     "transfer": Transfer,
     "tags": Tags,
+    "priority": Priority,
     "presence": Presence,
     "accept": Accept,
     "decline": Decline,
@@ -158,6 +165,7 @@ TARGETS: dict[str, str] = {
     "snooze": "conversation_id",
     "transfer": "conversation_id",
     "tags": "conversation_id",
+    "priority": "conversation_id",
     "accept": "reservation_id",
     "decline": "reservation_id",
     "complete": "work_item_id",

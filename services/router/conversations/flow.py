@@ -43,6 +43,7 @@ def flow(workspace: Workspace) -> Flow:
                 commands.SnoozeConversation: agent.on_snooze_conversation,
                 commands.TransferConversation: agent.on_transfer_conversation,
                 commands.TagConversation: agent.on_tag_conversation,
+                commands.PrioritiseConversation: agent.on_prioritise_conversation,
             },
             "deliveries": {conversations.DeliveryReported: message.on_delivery_reported},
             "assignments": {

@@ -131,6 +131,7 @@ COMMANDS: list[tuple[str, str, dict[str, Any], type[Payload], bytes]] = [
     ("transfer", "cnv_1", {"skill": "refund", "level": 2}, w.TransferConversation, b"cpt_1"),
     ("transfer", "cnv_1", {"agent_id": "budi", "warm": True}, w.ConsultWork, b"support"),
     ("tags", "cnv_1", {"add": ["vip"]}, w.TagConversation, b"cpt_1"),
+    ("priority", "cnv_1", {"priority": 5}, w.PrioritiseConversation, b"cpt_1"),
     ("presence", "", {"presence": "break", "reason": "makan"}, w.SetPresence, b"support"),
     ("accept", "rsv_1", {}, w.AcceptReservation, b"support"),
     ("decline", "rsv_1", {"reason": "x"}, w.DeclineReservation, b"support"),

@@ -281,6 +281,26 @@ def test_a_tag_brings_the_policy_that_asks_for_it() -> None:
     assert (story.one().policy, story.one().due_at(ALL_HOURS)) == ("quick", minute(5))
 
 
+def test_a_complaint_is_due_by_its_category_and_priority_and_is_warned_of_and_breached_like_anything_else() -> (
+    None
+):
+    urgent = ((SOLVED, ((10, 120 * MINUTE),)),)
+    goods = Policy(
+        "goods", "v1", resolution=480 * MINUTE, by_priority=urgent, warn_at=(0.5,), tags=("complaint/goods",)
+    )
+    story = Story(goods)
+    assert story.clocks(SOLVED) == []
+    story.add(Kind.TAGGED, 5, tags=("complaint/goods",))
+    assert story.one(SOLVED).due_at(ALL_HOURS) == minute(485)
+    story.add(Kind.PRIORITISED, 35, priority=10)
+    assert spoken(story.one(SOLVED), 200) == [
+        (Happened.STARTED, 5),
+        (Happened.RETARGETED, 35),
+        (Happened.WARNED, 65),
+        (Happened.BREACHED, 125),
+    ]
+
+
 def test_a_migration_takes_the_policies_that_there_are_now() -> None:
     newer = replace(PLAIN, workspace_version="v2", first_response=20 * MINUTE)
     clock = Story(PLAIN).add(Kind.MIGRATED, 6, policies=(newer,)).one()

@@ -9,6 +9,7 @@ from libs.contracts.ids import outgoing_message_id
 from libs.contracts.payloads.base import Author, Content
 from libs.contracts.payloads.commands import (
     AddNote,
+    PrioritiseConversation,
     ResolveConversation,
     SendReply,
     SnoozeConversation,
@@ -70,6 +71,9 @@ class CommandHandlers:
 
     def on_tag_conversation(self, turn: Hand, event: Event[TagConversation]) -> Outcome | None:
         return self._answer(turn, event, self._tag)
+
+    def on_prioritise_conversation(self, turn: Hand, event: Event[PrioritiseConversation]) -> Outcome | None:
+        return self._answer(turn, event, self._prioritise)
 
     def on_snooze_ended(self, turn: Hand, fired: Fired[Any]) -> Outcome | None:
         """Open again, dated to the hour that was set, however late it is noticed."""
@@ -223,6 +227,13 @@ class CommandHandlers:
         writer.tell(ConversationTagged, event.envelope.time, by=self._author(command.author), tags=tags)
         if writer.conversation.vip is not was_vip:
             writer.tell_vip(event.envelope.time)
+        return None
+
+    def _prioritise(self, writer: Writer, event: Event[PrioritiseConversation]) -> Refusal | None:
+        if writer.conversation.state is ConversationState.RESOLVED:
+            return RESOLVED
+        command = event.data
+        writer.raise_priority(command.priority, event.envelope.time, by=self._author(command.author))
         return None
 
 

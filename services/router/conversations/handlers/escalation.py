@@ -1,14 +1,14 @@
 """This file does what an SLA policy orders when a clock warns, is breached, or has been for long; it can be done once only."""
 
 from libs.contracts.envelope import Event
-from libs.contracts.payloads.assignments import WorkEscalated, WorkReprioritised
+from libs.contracts.payloads.assignments import WorkEscalated
 from libs.contracts.payloads.base import Author
-from libs.contracts.payloads.conversations import ConversationPrioritised, ConversationTransferred
+from libs.contracts.payloads.conversations import ConversationTransferred
 from libs.contracts.payloads.sla import ClockEscalated
 from libs.contracts.vocabulary import AuthorKind, ConversationState
 from libs.flow.flow import Drop, Outcome
 from libs.workspace import Queue, Workspace
-from services.router.conversations.domain.conversation import raise_priority, transfer
+from services.router.conversations.domain.conversation import transfer
 from services.router.conversations.domain.queueing import Wish, destination, queue_of
 from services.router.conversations.domain.refusal import Refusal
 from services.router.conversations.handlers.writer import Hand, Writer
@@ -36,7 +36,7 @@ class EscalationHandlers:
         if queue is not None:
             _move(writer, step, queue)
         if step.raise_priority is not None:
-            _raise(writer, step, step.raise_priority)
+            writer.raise_priority(step.raise_priority, step.occurred_at, by=_author(step))
         if step.assign_supervisor is not None:
             self._assign(writer, step, step.assign_supervisor)
         return None
@@ -71,19 +71,6 @@ def _move(writer: Writer, step: ClockEscalated, queue: Queue) -> None:
     writer.change(transfer(writer.conversation, queue=queue.id, pool=queue.pool))
     writer.tell(ConversationTransferred, at, by=_author(step), queue=queue.id)
     writer.request_work(queue, at, waiting_since=waiting_since)
-
-
-def _raise(writer: Writer, step: ClockEscalated, priority: int) -> None:
-    """Also where nobody waits: targets may depend on the priority, and work that is requested later begins with it."""
-    at = writer.conversation.no_earlier(step.occurred_at)
-    writer.change(raise_priority(writer.conversation, priority))
-    writer.tell(ConversationPrioritised, at, by=_author(step), priority=priority)
-    c = writer.conversation
-    if c.work_item_id is not None:
-        payload = WorkReprioritised(
-            work_item_id=c.work_item_id, pool=c.pool, least_priority=priority, due_at=c.due_at, occurred_at=at
-        )
-        writer.turn.emit(payload, key=c.pool, at=at, correlation=c.conversation_id)
 
 
 def _author(step: ClockEscalated) -> Author:

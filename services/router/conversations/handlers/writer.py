@@ -8,12 +8,17 @@ from typing import Any
 
 from libs.contracts.envelope import Event
 from libs.contracts.payloads.assignments import WorkReprioritised, WorkRequested, WorkWithdrawn
+from libs.contracts.payloads.base import Author
 from libs.contracts.payloads.commands import ConversationCommand
-from libs.contracts.payloads.conversations import CommandRefused, ConversationEvent
+from libs.contracts.payloads.conversations import (
+    CommandRefused,
+    ConversationEvent,
+    ConversationPrioritised,
+)
 from libs.contracts.payloads.inbound import Item
 from libs.flow.flow import Dead, Turn
 from libs.workspace import Queue
-from services.router.conversations.domain.conversation import Conversation, claim, unclaim
+from services.router.conversations.domain.conversation import Conversation, claim, raise_priority, unclaim
 from services.router.conversations.domain.refusal import Refusal
 from services.router.conversations.domain.text import storable
 from services.router.conversations.domain.times import plausible
@@ -120,6 +125,22 @@ class Writer:
         payload = WorkReprioritised(work_item_id=c.work_item_id, pool=c.pool, due_at=c.due_at, occurred_at=at)
         self.turn.emit(payload, key=c.pool, at=at, correlation=c.conversation_id)
         self.change(replace(c, work_due_at=c.due_at))
+
+    def raise_priority(self, priority: int, at: datetime, *, by: Author) -> None:
+        """Also where nobody waits: targets may depend on the priority, and work that is requested later begins with it."""
+        at = self.conversation.no_earlier(at)
+        self.change(raise_priority(self.conversation, priority))
+        self.tell(ConversationPrioritised, at, by=by, priority=priority)
+        c = self.conversation
+        if c.work_item_id is not None:
+            payload = WorkReprioritised(
+                work_item_id=c.work_item_id,
+                pool=c.pool,
+                least_priority=priority,
+                due_at=c.due_at,
+                occurred_at=at,
+            )
+            self.turn.emit(payload, key=c.pool, at=at, correlation=c.conversation_id)
 
     def tell_vip(self, at: datetime) -> None:
         """Tell matching whether the conversation is a VIP's, where it has work."""
