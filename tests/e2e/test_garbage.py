@@ -29,13 +29,13 @@ SCHEMAS = {
     "delivery": "delivery",
 }
 """Flow -> the schema that holds its dead letters."""
-TAILED = ("service-levels",)
-"""Read by a desk's screens alone, which keep nothing; what is no event there is passed over."""
+TAILED = ("service-levels", "timeline")
+"""Read by screens and streams alone, which keep nothing; what is no event there is passed over."""
 READERS = {
     (flow, name)
     for name, topic in topic_map().topics.items()
     for flow in topic.consumers
-    if flow in SCHEMAS and topic.producer != flow and name not in TAILED
+    if flow in SCHEMAS and name not in TAILED
 }
 
 
