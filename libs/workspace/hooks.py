@@ -10,7 +10,7 @@ from libs.workspace.credentials import Secret, is_reference
 from libs.workspace.durations import parse_duration
 from libs.workspace.model import AllocationHook
 from libs.workspace.reading import Field, Place, Read, Reading, Unusable, hidden, record
-from libs.workspace.scalars import parsed, text
+from libs.workspace.scalars import parsed, text, web_address
 
 SHORTEST, LONGEST = timedelta(milliseconds=50), timedelta(seconds=10)
 """Less is no more than the way there and back; more is a wait that every customer would notice."""
@@ -50,13 +50,7 @@ def secret(resolve: Resolve) -> Read[Secret]:
 
 def hook_address(value: str) -> str:
     """An address to post to. Raises ValueError; also for addresses of the link, where clouds keep their machines' credentials."""
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError("expected an http:// or https:// address")
+    parts = urlsplit(web_address(value))
     if parts.username is not None or parts.password is not None:
         raise ValueError("expected an address without a user or password: requests are signed instead")
     if _of_the_link(parts.hostname or ""):

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -28,6 +29,18 @@ def text(_: Reading, place: Place) -> str:
 def as_id(value: str) -> str:
     if not _ID.fullmatch(value):
         raise ValueError("expected an id of 1 to 64 characters a-z, 0-9, _ and -")
+    return value
+
+
+def web_address(value: str) -> str:
+    """An address that can be asked over HTTP. Raises ValueError."""
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("expected an http:// or https:// address")
     return value
 
 

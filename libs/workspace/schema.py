@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass, field
 from typing import Any, get_args
-from urllib.parse import urlsplit
 
 from libs.contracts.vocabulary import Channel
 from libs.workspace.calendars import calendar
@@ -50,6 +49,7 @@ from libs.workspace.scalars import (
     parsed,
     reference,
     text,
+    web_address,
     whole,
 )
 
@@ -217,14 +217,7 @@ def _region(value: str) -> str:
 
 
 def _address(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError("expected an http:// or https:// address")
-    return value.rstrip("/")
+    return web_address(value).rstrip("/")
 
 
 def _channel_cost(reading: Reading, place: Place) -> dict[Channel, int]:

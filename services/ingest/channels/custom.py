@@ -1,12 +1,12 @@
 """This file reads the custom channel: HMAC-signed JSON in the project's own form, for anything else (docs/channels-custom.md)."""
 
-import hashlib
 import hmac
 import re
 from datetime import timedelta
 from typing import Any
 
 from libs.contracts.payloads.inbound import Item
+from libs.service.signing import sign
 from libs.workspace import Inbox
 from services.ingest.channels.adapter import BadSignature, RawRequest, Unparsable
 from services.ingest.channels.forming import Forming, Head, Party, fingerprint, key_of
@@ -57,11 +57,6 @@ class Custom:
         for raw in raws:
             forming.take(raw, lambda found: _head(found, forming), lambda head: item_of(forming, head))
         return forming.items
-
-
-def sign(key: str, signed_at: str, body: bytes) -> str:
-    """The hex signature of a body at a time (unix seconds as written in the header)."""
-    return hmac.new(key.encode(), signed_at.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
 def _head(raw: dict[str, Any], forming: Forming) -> Head:

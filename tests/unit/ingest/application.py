@@ -19,9 +19,9 @@ from libs.flow.wire import Outgoing
 from libs.service.edge import Edge
 from libs.service.health import Health, Phase
 from libs.service.http import HttpServer, application, listen
+from libs.service.signing import sign
 from libs.timesource import ManualTime, TimeSource
 from libs.workspace import Workspace
-from services.ingest.channels.custom import sign
 from services.ingest.flow import routes
 from services.ingest.intake import Intake, Publishes
 from services.ingest.visitors.feed import VisitorFeed

@@ -14,8 +14,9 @@ from libs.contracts.payloads.inbound import (
     UnsupportedIngested,
 )
 from libs.contracts.vocabulary import Channel, ContentKind, MessageStatus
+from libs.service.signing import sign
 from services.ingest.channels.adapter import BadSignature, RawRequest, Unparsable
-from services.ingest.channels.custom import Custom, sign
+from services.ingest.channels.custom import Custom
 from tests.unit.ingest.corpus import CREDENTIALS, NOW, inbox, parse
 
 KEY = CREDENTIALS[Channel.CUSTOM]["signing_key"]

@@ -176,7 +176,7 @@ def wakes_at(book: Book, item: WorkItem, now: datetime) -> datetime | None:
     ]
     if book.admits and item.only_agent_id is None:
         line, at = book.waiting.place_of(item), micros(now)
-        since, target = micros(item.waiting_since), micros(due_at(item)) - micros(item.waiting_since)
+        since, target = micros(item.waiting_since), _time_given(item)
         later = [moment for terms in book.terms(line) if (moment := since + _kept_for(terms, target)) > at]
         if later:
             found.append(EPOCH + timedelta(microseconds=min(later)))
@@ -190,7 +190,12 @@ def _kept_for(fit: Fit, target: int) -> int:
 
 def _target(book: Book, item: WorkItem) -> int:
     """Microseconds of which agents are held back for a share; none where so much is free that nobody need be."""
-    return 0 if book.roomy else micros(due_at(item)) - micros(item.waiting_since)
+    return 0 if book.roomy else _time_given(item)
+
+
+def _time_given(item: WorkItem) -> int:
+    """Microseconds from the wait's begin to the deadline."""
+    return micros(due_at(item)) - micros(item.waiting_since)
 
 
 def _behind(book: Book, key: WaitingKey, at: int) -> int:
