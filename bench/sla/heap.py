@@ -1,7 +1,7 @@
 """This file is the floor of firing: a heap and the same event loop, nothing else.
 
 `python -m bench.sla.heap FILE SIZE RATE SECONDS START…` fires RATE a second for SECONDS from each START (epoch seconds) on, out
-of a heap of SIZE entries; FILE gets (due, fired) of each, and what it costs to put an entry into the heap and to take one out.
+of a heap of SIZE entries; FILE gets (due, fired) of each.
 """
 
 import asyncio
@@ -49,12 +49,10 @@ def costs(size: int) -> dict[str, float]:
     return {"set_us": (set_at - begun) * 1e6 / TRIED, "cancel_us": (perf_counter() - set_at) * 1e6 / TRIED}
 
 
-def main(path: Path, size: int, rate: float, seconds: float, starts: list[float]) -> None:
+def main(path: Path, size: int, rate: float, seconds: float, *starts: float) -> None:
     dues = [start + n / rate for start in starts for n in range(int(seconds * rate))]
-    fired = uvloop.run(fire(dues, size))
-    path.write_text(json.dumps({"fired": fired, "costs": costs(size)}))
+    path.write_text(json.dumps(uvloop.run(fire(dues, size))))
 
 
 if __name__ == "__main__":
-    given = [float(argument) for argument in sys.argv[2:]]
-    main(Path(sys.argv[1]), int(given[0]), given[1], given[2], given[3:])
+    main(Path(sys.argv[1]), int(sys.argv[2]), *map(float, sys.argv[3:]))

@@ -31,7 +31,7 @@ def report(found: Measured, console: Console) -> dict[str, Any]:
         },
         "resident_mb": found.resident_mb,
         "effects": effects(found),
-        "change": {"started": change(found.started), "ended": change(found.ended), **found.heap["costs"]},
+        "change": {"started": change(found.started), "ended": change(found.ended), **found.costs},
     }
     _print(values, console)
     return values
@@ -57,7 +57,7 @@ def lateness(found: Measured) -> list[dict[str, Any]]:
         [at - due for _, due, at in found.seen.firings if start <= due < start + plan.seconds]
         for start in found.starts
     ]
-    firings = [at - due for due, at in found.heap["fired"]]
+    firings = [at - due for due, at in found.fired]
     heap = [firings[n : n + plan.firings] for n in range(0, len(firings), plan.firings)]
     floor = _quantiles(heap)
     rows = [{"what": "bare heap", **floor}]
@@ -83,7 +83,7 @@ def _quantiles(blocks: Sequence[Sequence[float]]) -> dict[str, float]:
 def effects(found: Measured) -> dict[str, int]:
     """Firings that should have been, those that never were, those that were twice."""
     counts = Counter(name for name, _, _ in found.seen.firings)
-    wanted = OVERDUE + found.plan.rounds * found.plan.firings
+    wanted = found.plan.before + found.plan.rounds * found.plan.firings
     return {
         "due": wanted,
         "missed": wanted - len(counts),

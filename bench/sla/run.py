@@ -1,6 +1,6 @@
 """This file runs the measurement: a million clocks by COPY, the service over them, blocks of firings in turns with a bare heap.
 
-COPY ─▶ start: first firing ─▶ [ heap block ─▶ service block ]* ─▶ clocks started, clocks ended ─▶ stop
+COPY ─▶ start: first firing ─▶ warm-up ─▶ [ heap block ─▶ service block ]* ─▶ clocks started, clocks ended ─▶ stop
 """
 
 import asyncio
@@ -19,6 +19,7 @@ import psutil
 from rich.console import Console
 
 from bench.measure import cpu_of
+from bench.sla.heap import costs
 from bench.sla.rows import copy_in, made_by_the_service, spread, without_indexes
 from bench.sla.world import CLOCKS, FIRST_RESPONSE, Talk, workspace_file
 from deploy.demo.processes import ROOT
@@ -39,6 +40,8 @@ OVERDUE = 1_000
 """Deadlines that pass while the service is down: the first firings after its start."""
 GAP = 3.0
 """Seconds between blocks."""
+WARM_UP = 3.0
+"""Seconds of firings before the first block, which are not measured: the broker compiles what it meets for the first time."""
 PATIENCE = 120.0
 AT_ONCE = 500
 """Events that are published before the next ones."""
@@ -60,6 +63,11 @@ class Plan:
     def firings(self) -> int:
         """Of one block."""
         return int(self.rate * self.seconds)
+
+    @property
+    def before(self) -> int:
+        """Firings before the first block."""
+        return OVERDUE + int(self.rate * WARM_UP)
 
 
 @dataclass
@@ -101,7 +109,10 @@ class Measured:
     firing_cpu_s: dict[str, float]
     """Of all the service's blocks."""
     member: dict[str, Any] = field(default_factory=dict)
-    heap: dict[str, Any] = field(default_factory=dict)
+    fired: list[tuple[float, float]] = field(default_factory=list)
+    """(due, fired) of the bare heap."""
+    costs: dict[str, float] = field(default_factory=dict)
+    """Of the bare heap."""
 
 
 async def measure(stack: LocalStack, folder: Path, plan: Plan, console: Console) -> Measured:
@@ -132,7 +143,7 @@ async def measure(stack: LocalStack, folder: Path, plan: Plan, console: Console)
         log=folder / "heap.log", env=environ,
     )  # fmt: skip
     try:
-        await filling.near(starts)
+        await filling.near(first - WARM_UP - GAP, starts)
         spawned = time()
         member = GuardedProcess(
             [sys.executable, "-m", "bench.sla.member", str(folder / "member.json")],
@@ -143,10 +154,10 @@ async def measure(stack: LocalStack, folder: Path, plan: Plan, console: Console)
             console.print(f"first firing seen {seen.firings[0][2] - spawned:.2f} s after the start")
             await _until(lambda: len(seen.firings) >= OVERDUE, member)
             resident = {"after start": _resident(member.pid)}
-            if time() > first:
+            if time() > first - WARM_UP - GAP:
                 raise RuntimeError(f"the start took longer than {plan.lead:g} s: give it a longer --lead")
             pids = {"service": member.pid} | ({"postgres": stack.postgres.pid} if stack.postgres else {})
-            fired, cpu = OVERDUE, Counter[str]()
+            fired, cpu = plan.before, Counter[str]()
             for start in starts:
                 await asyncio.sleep(start - time())
                 before, fired = cpu_of(pids), fired + plan.firings
@@ -164,7 +175,7 @@ async def measure(stack: LocalStack, folder: Path, plan: Plan, console: Console)
         await asyncio.to_thread(heap.stop)
     return Measured(
         plan, dict(filling.rows), filling.seconds, spawned, starts, seen, resident, started, ended, dict(cpu),
-        json.loads((folder / "member.json").read_text()), json.loads((folder / "heap.json").read_text()),
+        json.loads((folder / "member.json").read_text()), json.loads((folder / "heap.json").read_text()), costs(plan.clocks),
     )  # fmt: skip
 
 
@@ -173,7 +184,7 @@ class _Filling:
 
     def __init__(self, servers: Servers, plan: Plan, workspace: Path) -> None:
         self._dsn, self._plan, self._workspace = servers.postgres, plan, load(workspace, secrets=False)
-        self._near = OVERDUE + plan.rounds * plan.firings
+        self._near = plan.before + plan.rounds * plan.firings
         self._far = plan.clocks // CLOCKS - self._near
         self.rows: Counter[str] = Counter()
         self.seconds = 0.0
@@ -198,12 +209,13 @@ class _Filling:
         await self._connection.execute("checkpoint")
         self.seconds = time() - begun
 
-    async def near(self, starts: list[float]) -> None:
-        """Deadlines of each block, and those that are overdue at the start."""
+    async def near(self, warm_up: float, starts: list[float]) -> None:
+        """Deadlines of the warm-up, of each block, and those that are overdue at the start."""
         customer, plan = self._far, self._plan
         passed = time() - 10
         for start, count, length in (
             (passed, OVERDUE, 5.0),
+            (warm_up, plan.before - OVERDUE, WARM_UP),
             *((start, plan.firings, plan.seconds) for start in starts),
         ):
             opened = datetime.fromtimestamp(start, UTC) - FIRST_RESPONSE

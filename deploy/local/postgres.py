@@ -33,6 +33,7 @@ SETTINGS = {
     "fsync": "on",
     "synchronous_commit": "on",  # a lane's sequence numbers must not come back after a crash
     "jit": "off",
+    "min_wal_size": "512MB",  # segments are used again: making one holds commits up for a tenth of a second
     "logging_collector": "off",
 }
 # What a server says when processes of a killed predecessor are still ending, or the predecessor itself is.

@@ -1,5 +1,6 @@
 """This file reads the map of topics and says where a key goes."""
 
+import struct
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -77,15 +78,17 @@ def partition_of(key: bytes, partitions: int) -> int:
     return (murmur2(key) & 0x7FFFFFFF) % partitions
 
 
+_WORD = struct.Struct("<I")
+
+
 def murmur2(data: bytes) -> int:
     """MurmurHash2 (Austin Appleby, public domain) with Kafka's seed 0x9747b28c; unsigned 32 bits."""
     length = len(data)
     mixer, mask = 0x5BD1E995, 0xFFFFFFFF
     state = (0x9747B28C ^ length) & mask
     whole = length & ~3
-    for start in range(0, whole, 4):
-        word = int.from_bytes(data[start : start + 4], "little")
-        word = (word * mixer) & mask
+    for (read,) in _WORD.iter_unpack(memoryview(data)[:whole]):
+        word = (read * mixer) & mask
         word ^= word >> 24
         word = (word * mixer) & mask
         state = ((state * mixer) & mask) ^ word

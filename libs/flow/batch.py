@@ -6,7 +6,8 @@ Nothing here touches Memory: a batch that fails is simply forgotten and taken ag
 """
 
 import json
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -265,16 +266,29 @@ class Intake:
 
     def timer(self, row: TimerRow) -> Entry:
         entry = Entry((TIMER_TOPIC, _hash(row.id, str(row.due))), row.key, cause=row.cause, timer=row)
-        kind = next((kind for kind in self.flow.timers if kind.name == row.name), None)
+        kind = self.flow.kinds.get(row.name)
         if kind is None:
             entry.dead, entry.detail = "unknown_timer", f"timer {row.name!r} has no handler in this build"
             return entry
         entry.handler = self.flow.timers[kind]
         try:
-            entry.item = Fired(row.id, row.key, row.due, _read_timer(kind, row.body))
+            entry.item = self._fired(kind, row)
         except ValueError as fault:
             entry.dead, entry.detail = "bad_timer", str(fault)
         return entry
+
+    def soon(self, rows: Iterable[TimerRow]) -> Iterator[Fired[Any]]:
+        """What timers will be when they fire; without those that cannot be handled."""
+        for row in rows:
+            kind = self.flow.kinds.get(row.name)
+            if kind is not None:
+                with suppress(ValueError):
+                    yield self._fired(kind, row)
+
+    @staticmethod
+    def _fired(kind: type[Timer], row: TimerRow) -> Fired[Any]:
+        """Raises ValueError where the row's body is none of this kind."""
+        return Fired(row.id, row.key, row.due, _read_timer(kind, row.body))
 
     def performed(self, done: Performed, row: EffectRow) -> Entry:
         entry = Entry((RESULT_TOPIC, row.seq), row.key, item=done, cause=row.cause, effect=row)

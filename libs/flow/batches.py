@@ -1,4 +1,4 @@
-"""This file does a lane's batches: take what waits, try it, find what is poison in it, commit, publish."""
+"""This file does a lane's batches: take what waits, try it, find what is poison in it, commit, hand over for publishing."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -17,6 +17,7 @@ from libs.flow.database import Unfit
 from libs.flow.effects import Effects
 from libs.flow.flow import Retry
 from libs.flow.memory import Changes, DeadRow, Memory, apply
+from libs.flow.outbound import Committed, Outbound
 from libs.flow.shared import Lost, Shared, Stopped
 from libs.flow.store import Statement
 from libs.flow.timers import read_next
@@ -82,6 +83,7 @@ class Batches:
         self.memory: Memory | None = None
         self.store = self.flow.store(index)
         self.effects = Effects(self.flow, shared.time, self.wake.set)
+        self.outbound = Outbound(shared, self.wake.set)
         self.replay = True
         """A person may have asked for dead letters to be tried again."""
         self._unsaved = Changes(next_seq=0)
@@ -111,6 +113,7 @@ class Batches:
     def forget(self) -> None:
         """Nothing in memory may outlive a fault or the lane; effects under way do, until the rows are read again."""
         self.queue.clear()
+        self.outbound.forget()
         self.memory = None
         self._unsaved, self.unsaved_since = Changes(next_seq=0), None
         self.store.discard()
@@ -150,18 +153,20 @@ class Batches:
     @property
     def untidy(self) -> bool:
         """Something is still to be written that can wait: positions that moved without effect, acknowledged batches."""
-        return bool(self._unsaved.positions or self.state.outbox)
+        return bool(self._unsaved.positions or self.state.outbox or self.outbound.busy)
 
     async def tidy(self) -> None:
         """Write what could wait. Raises Lost, DatabaseAway."""
         state, unsaved = self.state, self._unsaved
         unsaved.next_seq = state.next_seq
+        acknowledged = len(state.outbox)
         if not await self.shared.together.write(commit_of(self.index, state, unsaved, ())):
             raise Lost
-        self._saved()
+        self._saved(acknowledged)
 
-    def _saved(self) -> None:
-        self.state.outbox.clear()
+    def _saved(self, acknowledged: int) -> None:
+        """A statement was written that cleared the first so many acknowledged batches from the outbox."""
+        del self.state.outbox[:acknowledged]
         self._unsaved, self.unsaved_since = Changes(next_seq=0), None
         self.committed_at = self.shared.time.monotonic()
 
@@ -173,7 +178,16 @@ class Batches:
         return self.caught_up
 
     async def batch(self) -> None:
-        """Take what waits, handle it, commit, publish. Raises Lost, DatabaseAway, PublishFailed, Stopped, Retry."""
+        """Take what waits, handle it, commit, hand it over to be published.
+
+        Raises Lost, DatabaseAway, Stopped, Retry; PublishFailed where an earlier one could not be published.
+        """
+        if self.queue:
+            await (
+                self.outbound.drained()
+            )  # more records share a batch then, which counts where processors are short
+        else:
+            await self.outbound.room()
         limit = 1 if self._single else self.shared.limits.batch
         records = [self.queue[i] for i in range(min(limit, len(self.queue)))]
         replays = await self._requested_replays() if self.replay else []
@@ -207,9 +221,7 @@ class Batches:
             self._single -= 1
         self._count_dead(changes, entries)
         if changes.outgoing:
-            with metrics.PUBLISH.labels(self.flow.name).time():
-                await self.shared.publish(changes.outgoing)
-            self.state.outbox.append(first_seq)
+            self.outbound.add(Committed(first_seq, changes.outgoing, self.state.outbox))
         await self._read_timers()
 
     async def _read_timers(self) -> None:
@@ -261,6 +273,7 @@ class Batches:
     async def _commit(self, entries: list[Entry], changes: Changes, rows: list[Statement]) -> None:
         """The batch's one statement. Raises Lost, Repeated, Refused, Poison, DatabaseAway."""
         state = self.state
+        acknowledged = len(state.outbox)
         changes.positions = self._unsaved.positions | changes.positions
         changes.watermarks = self._unsaved.watermarks | changes.watermarks
         try:
@@ -271,7 +284,7 @@ class Batches:
             raise Refused(len(entries)) from fault
         if not written:
             raise Repeated(changes.seen) if changes.seen else Lost
-        self._saved()
+        self._saved(acknowledged)
 
     def _defer(self, changes: Changes) -> None:
         """A batch without effect only moves positions: those can wait for the next one that has, or for `tidy`.
@@ -312,9 +325,8 @@ class Batches:
         if not due or max(due) <= self._loaded_until or self._single:
             return []
         self._loaded_until = now + AHEAD
-        soon = self.state.timers.due_until(self._loaded_until, limit)
-        found = (intake.timer(row) for row in soon if row.due > max(due))
-        return [entry.item for entry in found if entry.item is not None]
+        soon, last = self.state.timers.due_until(self._loaded_until, limit), max(due)
+        return list(intake.soon(row for row in soon if row.due > last))
 
     def _remember(self, digests: Iterable[UUID]) -> None:
         """Providers repeat themselves within seconds: those repeats need no question to the database."""
@@ -370,16 +382,15 @@ class Batches:
     def _measure(self, entries: list[Entry], changes: Changes, now: datetime) -> None:
         name = self.flow.name
         for outcome, count in changes.outcomes.items():
-            metrics.RECORDS.labels(name, outcome).inc(count)
+            metrics.of(metrics.RECORDS, name, outcome).inc(count)
         for reason, count in changes.drops.items():
             metrics.DROPPED.labels(name, reason).inc(count)
         for dead in changes.dead:
             metrics.DEAD.labels(name, dead.reason).inc()
-        metrics.BATCH.labels(name).observe(len(entries))
+        metrics.of(metrics.BATCH, name).observe(len(entries))
+        lateness, applied = metrics.of(metrics.TIMER_LATENESS, name), metrics.of(metrics.APPLIED, name)
         for entry in entries:
             if entry.timer is not None:
-                metrics.TIMER_LATENESS.labels(name).observe((now - entry.timer.due).total_seconds())
+                lateness.observe((now - entry.timer.due).total_seconds())
             elif entry.recorded_at is not None:
-                metrics.APPLIED.labels(name).observe(
-                    max(0.0, (self.shared.time.now() - entry.recorded_at).total_seconds())
-                )
+                applied.observe(max(0.0, (self.shared.time.now() - entry.recorded_at).total_seconds()))

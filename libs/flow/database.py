@@ -44,6 +44,8 @@ SESSION = {
     "jit": "off",
     # Every statement is a look-up by key: planning a batch's statement anew each time costs more than running it.
     "plan_cache_mode": "force_generic_plan",
+    # Nor is it planned anew when a table has grown: a plan from when it was empty reads all of it for ever.
+    "enable_seqscan": "off",
 }
 
 TCP = {

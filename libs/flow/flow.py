@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from libs.contracts.envelope import Envelope, Event
@@ -168,6 +169,11 @@ class Flow:
     and a transaction; 0: as soon as they are due. What they are stamped with does not depend on it."""
     effects_at_once: int = 16
     """How many effects of one lane are under way at the same time (of different keys)."""
+
+    @cached_property
+    def kinds(self) -> dict[str, type[Timer]]:
+        """Kinds of timers by their names."""
+        return {kind.name: kind for kind in self.timers}
 
     def check(self) -> None:
         """Raises FlowError where the flow contradicts topics.yaml."""

@@ -213,6 +213,7 @@ class Harness:
     async def crash(self) -> None:
         """Forget everything in memory, as a killed process does; lanes are taken again when they are next needed."""
         for lane in self._lanes.values():
+            lane.work.outbound.forget()
             await lane.work.effects.stop()
         self._lanes.clear()
         await self.database.execute("update lane set epoch = epoch + 1 where flow = $1", self.flow.name)
@@ -257,6 +258,7 @@ class Harness:
             for lane in list(self._lanes.values()):
                 while lane.work.waits():
                     await lane.work.batch()
+                    await lane.work.outbound.drained()
                     busy = True
                 if lane.work.effects._tasks:
                     await asyncio.wait(list(lane.work.effects._tasks.values()), timeout=5)

@@ -1,7 +1,8 @@
 """This file is the life of a lane: take over, batch after batch, hand back.
 
-load (rows; outbox published again) ─▶ attach (fetch from the positions) ─▶ [ wait ─▶ batch ─▶ commit ─▶ publish ]* ─▶ release
-  ▲                                                                             │ any fault of database or broker
+load (rows; outbox published again) ─▶ attach (fetch from the positions) ─▶ [ wait ─▶ batch ─▶ commit ]* ─▶ release
+  ▲                                                                             │  ╰▶ publish (outbound.py)
+  │                                                                             │ any fault of database or broker
   └───────────────────────────── epoch + 1, memory thrown away ◀───────────────┘
 """
 
@@ -158,6 +159,7 @@ class Lane:
             self.progress = self.shared.time.monotonic()
             if not self.ready:
                 raise Retry("the feed gave the lane up")
+            work.outbound.check()
             if not work.waits():
                 work.wake.clear()
                 if not work.waits():
@@ -175,6 +177,7 @@ class Lane:
             await work.effects.wind_down(WIND_DOWN)
             if work.effects.results:
                 await work.batch()
+            await work.outbound.drained()
             if work.untidy:
                 await work.tidy()
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache
-from operator import attrgetter
+from operator import attrgetter, is_
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import TypeAdapter
@@ -85,11 +85,13 @@ class Table(Generic[R]):
     column by which rows are loaded together (the contact point, the pool); it may be one of the key's or not. Fields may be str, int,
     float, bool, datetime, enums, optional ones of these, and anything else that pydantic can serialise, kept as jsonb.
     A group must be loaded before it is read: reading one that was not raises KeyError, which is a bug in `load`.
+    `often` names columns that often change alone: a row of which nothing else changed is not written whole.
     """
 
     def __init__(
-        self, name: str, row: type[R], *, key: Sequence[str], group: str, cache: int = 20_000, where: str = ""
-    ) -> None:
+        self, name: str, row: type[R], *, key: Sequence[str], group: str, cache: int = 20_000, where: str = "",
+        often: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         self.name, self.row, self.key, self.group = name, row, tuple(key), group
         self._columns = _columns(row)
         self._decoders = [(i, c.decode) for i, c in enumerate(self._columns) if c.decode is not _same]
@@ -97,12 +99,17 @@ class Table(Generic[R]):
         self._groups: OrderedDict[str, dict[tuple[Any, ...], R]] = OrderedDict()
         self._changed: dict[tuple[Any, ...], R] = {}
         self._deleted: dict[tuple[Any, ...], R] = {}
+        self._written: dict[tuple[Any, ...], R] = {}
+        """What changed rows are in the database; of tables some columns of which often change alone."""
         names = ", ".join(f'"{c.name}"' for c in self._columns)
         condition = f" and ({where})" if where else ""
         self._select = f'select {names} from "{name}" where "{group}" = any($1::text[]){condition}'
         self._upsert = _upsert(name, self._columns, self.key)
         self._delete = _delete(name, self._columns, self.key)
         self._key_of, self._group_of = _key(self.key), attrgetter(group)
+        self._often = [c for c in self._columns if c.name in (*key, *often)] if often else []
+        self._update = _update(name, self._often, self.key) if often else ""
+        self._rest = attrgetter(*(c.name for c in self._columns if c not in self._often))
 
     async def load(self, db: Reader, groups: Iterable[str]) -> None:
         """Bring these groups into memory; one query for all that are not there yet."""
@@ -151,7 +158,10 @@ class Table(Generic[R]):
     def put(self, row: R) -> None:
         """Insert or replace."""
         key = self._key_of(row)
-        self._groups.setdefault(self._group_of(row), {})[key] = row
+        rows = self._groups.setdefault(self._group_of(row), {})
+        if self._often and key not in self._changed and key in rows:
+            self._written[key] = rows[key]
+        rows[key] = row
         self._deleted.pop(key, None)
         self._changed[key] = row
 
@@ -159,26 +169,43 @@ class Table(Generic[R]):
         key = self._key_of(row)
         self._groups.get(self._group_of(row), {}).pop(key, None)
         self._changed.pop(key, None)
+        self._written.pop(key, None)
         self._deleted[key] = row
 
     def statements(self) -> list[Statement]:
         found = []
-        if self._changed:
-            found.append(Statement(self._upsert, _arrays(self._columns, list(self._changed.values()))))
+        whole, parts = self._told_apart()
+        if whole:
+            found.append(Statement(self._upsert, _arrays(self._columns, whole)))
+        if parts:
+            found.append(Statement(self._update, _arrays(self._often, parts)))
         if self._deleted:
             keys = [c for c in self._columns if c.name in self.key]
             found.append(Statement(self._delete, _arrays(keys, list(self._deleted.values()))))
         return found
 
+    def _told_apart(self) -> tuple[list[R], list[R]]:
+        """Changed rows: those to be written whole, and those of which only what often changes is written."""
+        if not self._often:
+            return list(self._changed.values()), []
+        whole, parts = list[R](), list[R]()
+        for key, row in self._changed.items():
+            before = self._written.get(key)
+            alike = before is not None and all(map(is_, self._rest(before), self._rest(row)))
+            (parts if alike else whole).append(row)
+        return whole, parts
+
     def committed(self) -> None:
         self._changed.clear()
         self._deleted.clear()
+        self._written.clear()
         while len(self._groups) > self._limit:
             self._groups.popitem(last=False)
 
     def discard(self) -> None:
         self._changed.clear()
         self._deleted.clear()
+        self._written.clear()
         self._groups.clear()
 
     def _decode(self, record: Any) -> R:
@@ -191,12 +218,13 @@ class Table(Generic[R]):
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Rows by the hundred thousand are no garbage, and looking for it among them again and again takes as long as they do."""
+    """Rows by the hundred thousand are no garbage, and looking for it among them takes as long as they do, each time."""
     was = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if was:
             gc.enable()
 
@@ -326,6 +354,12 @@ def _upsert(name: str, columns: Sequence[_Column], key: Sequence[str], *, update
         f'insert into "{name}" ({names}) select {values} from own join {_unnest(columns)} on u.of_lane = own.lane '
         f"on conflict ({conflict}) {action}"
     )
+
+
+def _update(name: str, columns: Sequence[_Column], key: Sequence[str]) -> str:
+    match = " and ".join(f't."{c.name}" = u."{c.name}"{c.cast}' for c in columns if c.name in key)
+    changes = ", ".join(f'"{c.name}" = u."{c.name}"{c.cast}' for c in columns if c.name not in key)
+    return f'update "{name}" t set {changes} from own join {_unnest(columns)} on u.of_lane = own.lane where {match}'
 
 
 def _delete(name: str, columns: Sequence[_Column], key: Sequence[str]) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 
 from libs.flow.store import Reader
 
-READ = 2_000
-"""Timers that are read at once: few enough that reading them holds no other lane up, some ten milliseconds."""
+READ = 500
+"""Timers that are read at once: few enough that reading them holds neither the lane nor others up, some milliseconds."""
 SHORT = 500
 """With fewer in memory the next ones are read when no other lane reads its own; a batch takes no more of them."""
 SCARCE = 100
 """With fewer they are read at once, even while other lanes' are."""
-MOST = 4 * READ
+MOST = 8_000
 """With more in memory the later ones are left to their rows."""
 
 
@@ -110,7 +110,7 @@ class Timers:
         return self.horizon is None or (row.due, row.id) <= self.horizon
 
     def _leave_to_rows(self) -> None:
-        nearest = heapq.nsmallest(READ, ((row.due, row.id) for row in self._rows.values()))
+        nearest = heapq.nsmallest(MOST // 2, ((row.due, row.id) for row in self._rows.values()))
         self._rows = {timer_id: self._rows[timer_id] for _, timer_id in nearest}
         self.horizon = nearest[-1]
         self._tidy()

@@ -86,7 +86,7 @@ class Together:
 
     async def _write(self, commits: Sequence[Commit]) -> set[int]:
         sql, arguments = statement_of(self._flow, commits, self._lease, fenced=self._fenced)
-        with metrics.COMMIT.labels(self._flow).time():
+        with metrics.of(metrics.COMMIT, self._flow).time():
             return {row[0] for row in await self._database.fetch(sql, *arguments)}
 
 

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 _LENGTH = struct.Struct(">I")
@@ -57,12 +58,21 @@ class Outgoing:
 
 def pack(records: Sequence[Outgoing]) -> bytes:
     """All records as one value."""
-    parts: list[bytes] = []
+    pieces: list[bytes] = []
+    length = _LENGTH.pack
     for r in records:
-        parts += (r.topic.encode(), b"%d" % r.partition, r.key, r.value, b"%d" % len(r.headers))
+        pieces += (_packed(r.topic), _packed(r.partition), length(len(r.key)), r.key)
+        pieces += (length(len(r.value)), r.value, _packed(len(r.headers)))
         for name, value in r.headers:
-            parts += (name.encode(), value)
-    return b"".join(piece for part in parts for piece in (_LENGTH.pack(len(part)), part))
+            pieces += (_packed(name), length(len(value)), value)
+    return b"".join(pieces)
+
+
+@lru_cache(maxsize=1024)
+def _packed(part: str | int) -> bytes:
+    """A part that comes again and again: a topic's or a header's name, a small number."""
+    text = str(part).encode()
+    return _LENGTH.pack(len(text)) + text
 
 
 def unpack(packed: bytes) -> list[Outgoing]:

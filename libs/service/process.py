@@ -5,7 +5,6 @@ any mistake of configuration: status 78         a signal, at any time: drain, st
 """
 
 import asyncio
-import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -29,6 +28,7 @@ from libs.service import metrics
 from libs.service.background import running
 from libs.service.configuration import EX_CONFIG, Misconfigured, configuration
 from libs.service.edge import Edge
+from libs.service.garbage import collect
 from libs.service.health import Health, Phase, measure, probe
 from libs.service.http import HttpServer, application, listen
 from libs.service.logs import configure
@@ -39,9 +39,6 @@ from libs.workspace import Workspace
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SAY_EVERY = 5.0
 """Seconds between two log lines about the same wait."""
-COLLECT_AFTER = (10_000, 10, 10)
-"""Objects and collections after which Python looks for cycles: what we make is mostly free of them, and looking through a
-hundred thousand rows in memory stops a process for a tenth of a second."""
 STEP_WITHIN = 12.0
 """Seconds for each step of a drain; what takes longer is left to leases and time-outs."""
 
@@ -206,11 +203,8 @@ class Process(Generic[S]):
         self._health.waiting_for = "background work"
         for background in app.background:
             await self._backgrounds.enter_async_context(background())
+        await self._beside("garbage", collect(self._time))
         self._health.waiting_for = ""
-        # What lives from here to the end need not be looked at by every collection.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*COLLECT_AFTER)
         self._health.phase = Phase.SERVING
         self._log.info("serving", address=self._http.address)
 

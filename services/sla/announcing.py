@@ -21,6 +21,7 @@ from libs.contracts.payloads.sla import (
     ClockWarned,
 )
 from libs.flow.flow import Timer, Turn
+from libs.flow.metrics import of
 from services.sla import metrics
 from services.sla.domain.clock import WHOLE, Clock, State
 from services.sla.domain.conversation import settle
@@ -58,7 +59,7 @@ def announce_share(turn: Turn[SlaStore], row: ClockRow, share: float, at: dateti
     if happening is None:
         return
     put = _say(turn, row, happening, warned=after.warned, breached=after.breached, marks=after.marks)
-    turn.store.clocks.put(put)
+    turn.store.put_clock(put)
 
 
 def fold_and_announce(turn: Turn[SlaStore], row: ConversationRow) -> None:
@@ -95,7 +96,7 @@ def _announce(turn: Turn[SlaStore], row: ConversationRow, clock: Clock, before: 
     put = _row(row, clock, after, before)
     for happening in news(known, clock, after, turn.store.calendars):
         put = _say(turn, put, happening)
-    turn.store.clocks.put(put)
+    turn.store.put_clock(put)
     _set_timers(turn, put, clock, before, after)
 
 
@@ -113,7 +114,7 @@ def _take_back(turn: Turn[SlaStore], before: ClockRow) -> None:
         changes=after.changes,
     )
     told = Happening(Happened.CANCELLED, before.started_at, before.due_at, corrects_breach=before.breached)
-    turn.store.clocks.put(_say(turn, put, told))
+    turn.store.put_clock(_say(turn, put, told))
     for share in _shares(before):
         turn.cancel_timer(_timer(before, share))
 
@@ -227,23 +228,23 @@ def _escalated(told: dict[str, Any], happening: Happening) -> ClockEscalated:
 def _count(turn: Turn[SlaStore], row: ClockRow, happening: Happening) -> None:
     which = (row.metric, row.policy)
     if happening.corrects_breach:
-        turn.store.count(metrics.CORRECTED.labels(*which).inc)
+        turn.store.count(of(metrics.CORRECTED, *which).inc)
     match happening.what:
         case Happened.STARTED:
-            turn.store.count(metrics.STARTED.labels(*which).inc)
+            turn.store.count(of(metrics.STARTED, *which).inc)
         case Happened.WARNED:
-            turn.store.count(metrics.WARNED.labels(*which).inc)
+            turn.store.count(of(metrics.WARNED, *which).inc)
         case Happened.RETARGETED:
-            turn.store.count(metrics.RETARGETED.labels(*which).inc)
+            turn.store.count(of(metrics.RETARGETED, *which).inc)
         case Happened.ESCALATED:
             number = happening.step.number if happening.step else 0
-            turn.store.count(metrics.ESCALATED.labels(row.metric, happening.policy, number).inc)
+            turn.store.count(of(metrics.ESCALATED, row.metric, happening.policy, number).inc)
         case Happened.BREACHED:
-            turn.store.count(metrics.BREACHED.labels(*which).inc)
+            turn.store.count(of(metrics.BREACHED, *which).inc)
         case Happened.MET:
-            turn.store.count(metrics.MET.labels(*which, "no" if row.breached else "yes").inc)
+            turn.store.count(of(metrics.MET, *which, "no" if row.breached else "yes").inc)
         case Happened.CANCELLED:
-            turn.store.count(metrics.CANCELLED.labels(*which, row.reason).inc)
+            turn.store.count(of(metrics.CANCELLED, *which, row.reason).inc)
         case Happened.PAUSED | Happened.RESUMED:
             pass
 
@@ -288,7 +289,7 @@ def _settled(turn: Turn[SlaStore], row: ConversationRow) -> ConversationRow:
     for clock in turn.store.clocks.of(row.conversation_id):
         moot = clock.reason == SUPERSEDED and clock.number not in kept
         if not clock.settled and ((clock.metric, clock.number) in gone or moot):
-            turn.store.clocks.put(replace(clock, settled=True))
+            turn.store.put_clock(replace(clock, settled=True))
     return replace(row, base=found.base, facts=found.facts)
 
 

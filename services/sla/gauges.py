@@ -1,4 +1,4 @@
-"""This file counts the open clocks now and then; they are rows, so no process can know their number from its own events."""
+"""This file tells how many clocks are open, over all processes: the sums of what each lane counts."""
 
 from datetime import timedelta
 
@@ -12,13 +12,19 @@ from services.sla.store import Reads
 log = structlog.get_logger(__name__)
 
 EVERY = 10.0
+RECOUNT_EVERY = 3600.0
+"""Seconds between countings of the clocks themselves; they read all open ones."""
 SOON = timedelta(minutes=5)
 
 
 async def watch_open_clocks(reads: Reads, time: TimeSource) -> None:
     """For ever; an outage of the database leaves the last figures standing."""
+    recount = time.monotonic()
     while True:
         try:
+            if time.monotonic() >= recount:
+                await reads.recount()
+                recount = time.monotonic() + RECOUNT_EVERY
             await count_open_clocks(reads, time)
         except DatabaseAway as fault:
             log.warning("open clocks were not counted", fault=str(fault)[:200])

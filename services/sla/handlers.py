@@ -11,6 +11,7 @@ from libs.contracts.payloads.commands import MigrateClocks
 from libs.contracts.payloads.conversations import ConversationEvent
 from libs.contracts.vocabulary import Metric
 from libs.flow.flow import Drop, Fired, Outcome, Turn
+from libs.flow.metrics import of
 from libs.workspace import Workspace
 from services.sla import metrics
 from services.sla.announcing import announce_share, fold_and_announce
@@ -72,7 +73,7 @@ class Handlers:
         timer = fired.timer
         late = max(0.0, (turn.now - fired.due_at).total_seconds())
         what = "deadline" if timer.share == WHOLE else "warning" if timer.share < WHOLE else "escalation"
-        turn.store.count(partial(metrics.FIRED_LATE.labels(what, timer.metric, timer.policy).observe, late))
+        turn.store.count(partial(of(metrics.FIRED_LATE, what, timer.metric, timer.policy).observe, late))
         if not timer.escalates:
             clock = turn.store.clocks.get(timer.conversation_id, timer.clock_id)
             if clock is None:

@@ -34,9 +34,24 @@ where v.conversation_id in (
 order by v.conversation_id;
 
 -- name: open_clocks
-select metric, policy, count(*) as open,
-       count(*) filter (where state = 'running' and not breached and due_at between $1 and $2) as due,
-       count(*) filter (where breached) as overdue
-from clock
-where state in ('running', 'paused')
-group by metric, policy;
+select t.metric, t.policy, t.open, t.overdue, coalesce(d.due, 0) as due
+from (
+    select metric, policy, sum(open)::bigint as open, sum(overdue)::bigint as overdue from tally group by metric, policy
+) t left join (
+    select metric, policy, count(*) as due from clock
+    where state = 'running' and not breached and due_at between $1 and $2
+    group by metric, policy
+) d using (metric, policy);
+
+-- name: recount
+insert into tally (lane, metric, policy, open, overdue)
+select '', metric, policy, sum(open), sum(overdue)
+from (
+    select metric, policy, count(*) as open, count(*) filter (where breached) as overdue
+    from clock where state in ('running', 'paused')
+    group by metric, policy
+    union all
+    select metric, policy, -open, -overdue from tally where lane <> ''
+) counted
+group by metric, policy
+on conflict (lane, metric, policy) do update set open = excluded.open, overdue = excluded.overdue;

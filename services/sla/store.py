@@ -1,7 +1,8 @@
 """This file keeps conversations, their clocks and their holders, by conversation."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from libs.contracts.payloads.assignments import WorkAssigned, WorkEvent
 from libs.contracts.vocabulary import Metric
 from libs.flow.database import Database, queries
 from libs.flow.flow import Fired
-from libs.flow.store import Log, Reader, Session, Store, Table
+from libs.flow.store import Log, Reader, Session, Statement, Store, Table
 from services.sla.calendars import KnownCalendars
 from services.sla.domain.calendar import Calendars
 from services.sla.domain.clock import Mark, Pause, State
@@ -22,6 +23,9 @@ from services.sla.domain.standing import Standing
 
 CACHED = 1_000
 """Conversations that a lane keeps in memory, at some 8 kB each; a process may have a dozen lanes."""
+
+RECOUNT_LIMIT = 60
+"""Seconds that counting all open clocks may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,10 @@ class ClockRow:
     """Policy and number of each step that was announced."""
 
     @property
+    def open(self) -> bool:
+        return self.state in (State.RUNNING, State.PAUSED)
+
+    @property
     def standing(self) -> Standing:
         return Standing(
             self.started_at,
@@ -88,6 +96,17 @@ class HolderRow:
     conversation_id: str
     work_item_id: str
     agent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TallyRow:
+    """How many clocks a lane opened less those it ended, and how many of them are overdue; may be negative."""
+
+    lane: str
+    metric: Metric
+    policy: str
+    open: int
+    overdue: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,21 +138,26 @@ class SlaStore(Store):
             "conversation", ConversationRow, key=["conversation_id"], group="conversation_id", cache=CACHED
         )
         self.clocks = Table(
-            "clock", ClockRow, key=["clock_id"], group="conversation_id", cache=CACHED, where="not settled"
-        )
+            "clock", ClockRow, key=["clock_id"], group="conversation_id", cache=CACHED, where="not settled",
+            often=["warned", "breached", "marks", "version"],
+        )  # fmt: skip
         self.holders = Table(
             "holder", HolderRow, key=["conversation_id"], group="conversation_id", cache=CACHED
         )
-        self.tables = (self.conversations, self.clocks, self.holders, self._definitions)
+        self._tallies = Table("tally", TallyRow, key=["lane", "metric", "policy"], group="lane")
+        self.tables = (self.conversations, self.clocks, self.holders, self._tallies, self._definitions)
         self.folds: dict[str, Fold] = {}
         """By conversation, the last fold: a memory of work done, good only where it is of the same facts."""
         self._counts: list[Callable[[], None]] = []
+        self._opened, self._overdue = Counter[tuple[Metric, str]](), Counter[tuple[Metric, str]]()
+        """What the batch adds to the lane's tallies."""
 
     @property
     def calendars(self) -> Calendars:
         return self._known.calendars
 
     async def open(self, db: Session) -> None:
+        await self._tallies.load(db, [str(self.lane)])
         for version, definition in await db.fetch("select version, definition from calendar"):
             if version not in self.calendars:
                 self._known.learn(version, _DEFINITION.validate_json(definition))
@@ -170,6 +194,33 @@ class SlaStore(Store):
         )
         return found
 
+    def put_clock(self, clock: ClockRow) -> None:
+        """Keep a clock; one that is open is counted."""
+        before = self.clocks.get(clock.conversation_id, clock.clock_id)
+        self.clocks.put(clock)
+        if before is not None and before.open:
+            self._tally(before, -1)
+        if clock.open:
+            self._tally(clock, 1)
+
+    def _tally(self, clock: ClockRow, by: int) -> None:
+        which = (clock.metric, clock.policy)
+        self._opened[which] += by
+        if clock.breached:
+            self._overdue[which] += by
+
+    def statements(self) -> list[Statement]:
+        lane = str(self.lane)
+        for which, opened in self._opened.items():
+            overdue = self._overdue[which]
+            if opened or overdue:
+                row = self._tallies.get(lane, lane, *which) or TallyRow(lane, *which, 0, 0)
+                row = replace(row, open=row.open + opened, overdue=row.overdue + overdue)
+                self._tallies.put(row)
+        self._opened.clear()
+        self._overdue.clear()
+        return super().statements()
+
     def count(self, count: Callable[[], None]) -> None:
         self._counts.append(count)
 
@@ -189,6 +240,8 @@ class SlaStore(Store):
         self._keeping.clear()
         self.folds.clear()
         self._counts.clear()
+        self._opened.clear()
+        self._overdue.clear()
 
 
 class Reads:
@@ -219,5 +272,13 @@ class Reads:
         return await self._database.fetch(sql, list(policies), version)
 
     async def open_clocks(self, now: datetime, soon: datetime) -> list[Any]:
-        """Rows of (metric, policy, open, due until `soon`, overdue)."""
+        """Rows of (metric, policy, open, overdue, due until `soon`)."""
         return await self._database.fetch(self._sql["open_clocks"], now, soon)
+
+    async def recount(self) -> None:
+        """Make the tallies' sums what the clocks are: of those from before there were tallies, or written by a build without."""
+        async with self._database.connection() as c, c.transaction():
+            # Nobody waits for it: it may take long, and no more than one processor.
+            await c.execute(f"set local statement_timeout = '{RECOUNT_LIMIT}s'")
+            await c.execute("set local max_parallel_workers_per_gather = 0")
+            await c.execute(self._sql["recount"], timeout=RECOUNT_LIMIT)

@@ -430,6 +430,29 @@ async def test_gauges_tell_open_due_and_overdue_clocks(sla: Sla) -> None:
     assert REGISTRY.get_sample_value("sambung_sla_due_clocks", labels) == 1
 
 
+async def test_what_was_written_without_being_counted_is_counted_by_a_recount(sla: Sla) -> None:
+    labels, reads = {"metric": "first_response", "policy": "gold"}, Reads(sla.h.database)
+
+    async def counted() -> list[float | None]:
+        await count_open_clocks(reads, sla.h.time)
+        return [
+            REGISTRY.get_sample_value(f"sambung_sla_{name}_clocks", labels) for name in ("open", "overdue")
+        ]
+
+    for name in ("ana", "budi", "citra"):
+        await sla.give(Talk(name).opened(START))
+    await sla.until(minute(15.5))
+    await sla.h.crash()  # an older build goes on, and counts nothing
+    await sla.h.database.execute("update clock set state = 'met' where conversation_id = $1", Talk("ana").id)
+    for _ in range(2):
+        await reads.recount()
+        assert await counted() == [2, 2]
+    await sla.give(Talk("budi").answered(minute(16)))
+    assert await counted() == [1, 1]
+    await reads.recount()
+    assert await counted() == [1, 1]
+
+
 async def test_figures_are_counted_once_per_event(sla: Sla) -> None:
     labels = {"metric": "first_response", "policy": "quick"}
 

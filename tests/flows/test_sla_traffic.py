@@ -114,6 +114,16 @@ def differences(ours: Mapping[str, Verdict], wanted: Mapping[str, Verdict]) -> l
     ]
 
 
+TALLIED = """
+    select metric, policy, sum(open)::bigint, sum(overdue)::bigint from tally
+    group by metric, policy having sum(open) <> 0 or sum(overdue) <> 0 order by metric, policy
+"""
+COUNTED = """
+    select metric, policy, count(*), count(*) filter (where breached) from clock
+    where state in ('running', 'paused') group by metric, policy order by metric, policy
+"""
+
+
 def breaches(found: Mapping[str, Verdict]) -> int:
     return sum(verdict.breached is not None for verdict in found.values())
 
@@ -140,6 +150,7 @@ async def test_a_month_delivered_in_disorder_gives_the_clocks_of_the_ordered_log
         assert differences(told(h.emitted), wanted) == []
         assert doubled(h.emitted) == []
         assert await h.rows("select * from dead_letter") == []
+        assert await h.rows(TALLIED) == await h.rows(COUNTED)
         assert await h.rows("select * from timer") == []
 
 
@@ -164,6 +175,7 @@ async def test_the_demos_traffic_delivered_in_disorder_gives_the_clocks_of_the_o
         assert differences(told(h.emitted), wanted) == []
         assert doubled(h.emitted) == []
         assert await h.rows("select * from dead_letter") == []
+        assert await h.rows(TALLIED) == await h.rows(COUNTED)
 
 
 def logged_of(records: Sequence[Incoming], service: Flow) -> list[Logged]:
