@@ -130,9 +130,14 @@ class Batches:
 
     async def wait(self, longest: float) -> None:
         """Return when something may have come, when a timer is due, or after `longest` seconds."""
-        fires = self._next_firing()
-        if fires is not None:
-            longest = min(longest, max(0.0, (fires - self.shared.time.now()).total_seconds()))
+        fires, alarms = self._next_firing(), self.shared.alarms
+        if fires is not None and (left := (fires - self.shared.time.now()).total_seconds()) < longest:
+            alarms.set(fires, max(0.0, left), self.wake.set)
+            try:
+                await self.wake.wait()
+            finally:
+                alarms.cancel(fires, self.wake.set)
+            return
         # Cheaper than wait_for: no task, one timer.
         handle = asyncio.get_running_loop().call_later(longest, self.wake.set)
         try:

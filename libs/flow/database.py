@@ -101,11 +101,10 @@ class Database:
     async def _take(self) -> Any:
         if not self._started:
             raise DatabaseAway("not started, or stopped")
-        try:
-            async with asyncio.timeout(5):
-                await self._slots.acquire()
-        except TimeoutError as fault:
-            raise DatabaseAway("every session is taken") from fault
+        if self._slots.locked():
+            await self._slot()
+        else:
+            await self._slots.acquire()  # at once; a time limit costs as much as all else here
         while self._free:
             connection = self._free.pop()
             if not connection.is_closed():
@@ -123,6 +122,13 @@ class Database:
             if isinstance(fault, AWAY):
                 raise DatabaseAway(f"{type(fault).__name__}: {fault}") from fault
             raise
+
+    async def _slot(self) -> None:
+        try:
+            async with asyncio.timeout(5):
+                await self._slots.acquire()
+        except TimeoutError as fault:
+            raise DatabaseAway("every session is taken") from fault
 
     def _give(self, connection: Any, *, keep: bool) -> None:
         # A cancelled statement may go on at the server; its session must not serve another batch meanwhile.

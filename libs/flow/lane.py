@@ -160,10 +160,9 @@ class Lane:
             if not self.ready:
                 raise Retry("the feed gave the lane up")
             work.outbound.check()
+            work.wake.clear()
             if not work.waits():
-                work.wake.clear()
-                if not work.waits():
-                    await work.wait(0.3 if work.untidy else 1.0)
+                await work.wait(0.3 if work.untidy else 1.0)
                 if not work.waits():
                     if work.untidy:
                         await work.tidy()

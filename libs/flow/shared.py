@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from libs.flow.alarms import Alarms
 from libs.flow.database import Database
 from libs.flow.flow import Flow
 from libs.flow.together import Together
@@ -69,6 +70,7 @@ class Shared:
     limits: Limits
     owner: str = ""
     together: Together = field(init=False)
+    alarms: Alarms = field(default_factory=Alarms)
     reading_timers: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the lane that reads its next timers."""
     own: frozenset[str] = field(init=False)
