@@ -187,12 +187,8 @@ class Batches:
 
         Raises Lost, DatabaseAway, Stopped, Retry; PublishFailed where an earlier one could not be published.
         """
-        if self.queue:
-            await (
-                self.outbound.drained()
-            )  # more records share a batch then, which counts where processors are short
-        else:
-            await self.outbound.room()
+        # Records wait: more of them share a batch then, which counts where processors are short. Timers and effects do not.
+        await (self.outbound.drained() if self.queue else self.outbound.room())
         limit = 1 if self._single else self.shared.limits.batch
         records = [self.queue[i] for i in range(min(limit, len(self.queue)))]
         replays = await self._requested_replays() if self.replay else []
