@@ -65,9 +65,14 @@ class Plan:
         return int(self.rate * self.seconds)
 
     @property
+    def warming(self) -> int:
+        """Firings of the warm-up."""
+        return int(self.rate * WARM_UP)
+
+    @property
     def before(self) -> int:
         """Firings before the first block."""
-        return OVERDUE + int(self.rate * WARM_UP)
+        return OVERDUE + self.warming
 
 
 @dataclass
@@ -137,13 +142,14 @@ async def measure(stack: LocalStack, folder: Path, plan: Plan, console: Console)
     await tail.start(None)
     first, step = time() + plan.lead, plan.seconds + GAP
     starts = [first + (2 * n + 1) * step for n in range(plan.rounds)]
+    warm_up = first - WARM_UP - GAP
     heap = GuardedProcess(
         [sys.executable, "-m", "bench.sla.heap", str(folder / "heap.json"), str(plan.clocks), str(plan.rate),
          str(plan.seconds), *(str(first + 2 * n * step) for n in range(plan.rounds))],
         log=folder / "heap.log", env=environ,
     )  # fmt: skip
     try:
-        await filling.near(first - WARM_UP - GAP, starts)
+        await filling.near(warm_up, starts)
         spawned = time()
         member = GuardedProcess(
             [sys.executable, "-m", "bench.sla.member", str(folder / "member.json")],
@@ -154,7 +160,7 @@ async def measure(stack: LocalStack, folder: Path, plan: Plan, console: Console)
             console.print(f"first firing seen {seen.firings[0][2] - spawned:.2f} s after the start")
             await _until(lambda: len(seen.firings) >= OVERDUE, member)
             resident = {"after start": _resident(member.pid)}
-            if time() > first - WARM_UP - GAP:
+            if time() > warm_up:
                 raise RuntimeError(f"the start took longer than {plan.lead:g} s: give it a longer --lead")
             pids = {"service": member.pid} | ({"postgres": stack.postgres.pid} if stack.postgres else {})
             fired, cpu = plan.before, Counter[str]()
@@ -215,7 +221,7 @@ class _Filling:
         passed = time() - 10
         for start, count, length in (
             (passed, OVERDUE, 5.0),
-            (warm_up, plan.before - OVERDUE, WARM_UP),
+            (warm_up, plan.warming, WARM_UP),
             *((start, plan.firings, plan.seconds) for start in starts),
         ):
             opened = datetime.fromtimestamp(start, UTC) - FIRST_RESPONSE

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -131,19 +132,17 @@ class Batches:
     async def wait(self, longest: float) -> None:
         """Return when something may have come, when a timer is due, or after `longest` seconds."""
         fires, alarms = self._next_firing(), self.shared.alarms
+        cancel: Callable[[], None]
         if fires is not None and (left := (fires - self.shared.time.now()).total_seconds()) < longest:
             alarms.set(fires, max(0.0, left), self.wake.set)
-            try:
-                await self.wake.wait()
-            finally:
-                alarms.cancel(fires, self.wake.set)
-            return
-        # Cheaper than wait_for: no task, one timer.
-        handle = asyncio.get_running_loop().call_later(longest, self.wake.set)
+            cancel = partial(alarms.cancel, fires, self.wake.set)
+        else:
+            # Cheaper than wait_for: no task, one timer.
+            cancel = asyncio.get_running_loop().call_later(longest, self.wake.set).cancel
         try:
             await self.wake.wait()
         finally:
-            handle.cancel()
+            cancel()
 
     def _next_firing(self) -> datetime | None:
         """When the next timer is to fire: at its due time, or at the flow's next tick after it."""

@@ -1,7 +1,8 @@
 """This file proves that timers do not wait for the broker, and that events keep their order whatever fails."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -36,14 +37,16 @@ class Broker:
 KEYS = [key_on(LANE, number) for number in range(AHEAD + 2)]
 
 
-async def with_reminders(h: KernelHarness, broker: Broker) -> Lane:
+@asynccontextmanager
+async def reminded(dsn: str) -> AsyncIterator[tuple[KernelHarness, Lane, Broker]]:
     """A lane with a reminder of each key, APART from each other, the first of them due at the next `fire`."""
-    for key in KEYS:
-        await h.give(beat("remind"), key=key)
-        await h.time.advance(APART)
-    await h.time.advance(AFTER - APART * (len(KEYS) + 1))
-    h._shared.publisher = broker
-    return await h.lane(LANE)
+    async with harness(Bench(), dsn) as h:
+        for key in KEYS:
+            await h.give(beat("remind"), key=key)
+            await h.time.advance(APART)
+        await h.time.advance(AFTER - APART * (len(KEYS) + 1))
+        h._shared.publisher = broker = Broker()
+        yield h, await h.lane(LANE), broker
 
 
 async def fire(h: KernelHarness, lane: Lane, count: int = 1) -> None:
@@ -59,9 +62,7 @@ async def unfired(h: KernelHarness) -> list[str]:
 
 
 async def test_timers_are_committed_while_earlier_events_are_on_their_way(postgres_dsn: str) -> None:
-    broker = Broker()
-    async with harness(Bench(), postgres_dsn) as h:
-        lane = await with_reminders(h, broker)
+    async with reminded(postgres_dsn) as (h, lane, broker):
         await fire(h, lane, 3)
         assert await unfired(h) == KEYS[3:]
         assert broker.sent == [KEYS[:1]]
@@ -76,9 +77,7 @@ async def test_timers_are_committed_while_earlier_events_are_on_their_way(postgr
 async def test_records_wait_for_the_acknowledgement_and_timers_do_not_overtake_them(
     postgres_dsn: str,
 ) -> None:
-    broker = Broker()
-    async with harness(Bench(), postgres_dsn) as h:
-        lane = await with_reminders(h, broker)
+    async with reminded(postgres_dsn) as (h, lane, broker):
         await fire(h, lane)
         for number in range(2):
             h.append(h.record(beat(), key=KEYS[0], id=f"next-{number}"))
@@ -94,9 +93,7 @@ async def test_records_wait_for_the_acknowledgement_and_timers_do_not_overtake_t
 
 
 async def test_a_lane_is_no_more_than_so_many_batches_ahead_of_the_broker(postgres_dsn: str) -> None:
-    broker = Broker()
-    async with harness(Bench(), postgres_dsn) as h:
-        lane = await with_reminders(h, broker)
+    async with reminded(postgres_dsn) as (h, lane, broker):
         await fire(h, lane, AHEAD)
         one_more = asyncio.create_task(fire(h, lane))
         await asyncio.sleep(0.1)
@@ -108,9 +105,7 @@ async def test_a_lane_is_no_more_than_so_many_batches_ahead_of_the_broker(postgr
 
 
 async def test_nothing_is_sent_after_what_could_not_be_sent_until_the_outbox_was(postgres_dsn: str) -> None:
-    broker = Broker()
-    async with harness(Bench(), postgres_dsn) as h:
-        lane = await with_reminders(h, broker)
+    async with reminded(postgres_dsn) as (h, lane, broker):
         await fire(h, lane, 3)
         lane.work.wake.clear()
         broker.refuses = True
@@ -136,9 +131,7 @@ async def test_nothing_is_sent_after_what_could_not_be_sent_until_the_outbox_was
 async def test_what_is_acknowledged_while_a_batch_is_committed_leaves_the_outbox_with_a_later_one(
     postgres_dsn: str,
 ) -> None:
-    broker = Broker()
-    async with harness(Bench(), postgres_dsn) as h:
-        lane = await with_reminders(h, broker)
+    async with reminded(postgres_dsn) as (h, lane, broker):
         await fire(h, lane)
         async with h.database.connection() as c, c.transaction():
             await c.execute("select 1 from lane where lane = $1 for update", LANE)
